@@ -1,0 +1,37 @@
+# Needs python3 with venv, and make. PYTHON and VENV may be set: make test PYTHON=python3.13
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= dev
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/edge-ssd detect demo/images demo/clip.mp4 --annotate demo-output
+	@echo "The annotated pictures are in demo-output/"
+
+test: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed
+	$(BIN)/edge-ssd bench --frames demo/clip.mp4 --threads 1
+
+clean:
+	rm -rf $(VENV) demo-output
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-$(EXTRAS): pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	touch $@ $(VENV)/installed

@@ -1,0 +1,224 @@
+"""Measure on this machine: the bare network, each stage, the whole pipeline, memory, start.
+
+What is compared is interleaved in one run and medians are taken, so that a machine whose
+speed drifts still gives true ratios.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from edge_ssd.config import Config, parse
+from edge_ssd.detector import Detector
+from edge_ssd.detector.runtime import Interpreter, clamp_threads, load_interpreter
+from edge_ssd.errors import InputError, PipelineError
+from edge_ssd.publishers.base import Publisher
+from edge_ssd.service import build
+from edge_ssd.service.pipeline import Outlet, Pipeline
+from edge_ssd.sources.base import frames
+from edge_ssd.types import Frame, FrameResult, Geometry, RawHeads, Timing
+
+ROUNDS = 5
+THRESHOLDS = (0.5, 0.05, 0.01)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was measured. Times are medians in milliseconds, memory is in megabytes.
+
+    postprocess_ms: by score threshold, on this model's heads of these frames.
+    op_ms: the same work done by the model's own TFLite_Detection_PostProcess, or None.
+    cold_start_ms, memory_mb: of an ``edge-ssd run`` of its own, to its first line, and at
+        its peak.
+    """
+
+    model: str
+    threads: int
+    frames: int
+    bare_invoke_ms: float
+    bare_fps: float
+    pipeline_fps: float
+    pipeline_to_bare: float
+    stages: Timing
+    postprocess_ms: dict[str, float]
+    op_ms: float | None
+    cold_start_ms: float
+    memory_mb: float
+
+    def as_json(self) -> str:
+        """Return one JSON object."""
+        return json.dumps(asdict(self))
+
+
+class _Collector(Publisher):
+    """Keeps when each result was ready, and is complete once there are enough."""
+
+    name = "bench"
+
+    def __init__(self, wanted: int) -> None:
+        self.finished_ns: list[int] = []
+        self.complete = threading.Event()
+        self._wanted = wanted
+
+    def publish(self, result: FrameResult) -> None:
+        self.finished_ns.append(result.finished_ns)
+        if len(self.finished_ns) == self._wanted:
+            self.complete.set()
+
+    def close(self) -> None:
+        self.complete.set()
+
+
+def options(model: str, recording: Path | None, count: int, threads: int | None) -> Config:
+    """Return a configuration to measure: a video or folder, or else moving shapes."""
+    source: dict[str, Any] = {"type": "synthetic", "live": False, "fps": None, "frame_limit": count}
+    if recording:
+        source = {"type": "images" if recording.is_dir() else "video", "path": str(recording)}
+    return parse({"source": source, "model": {"name": model, "threads": threads}})
+
+
+def measure(options: Config, count: int = 100) -> Report:
+    """Measure the model of ``options`` on up to ``count`` frames of its recorded source.
+
+    Raises InputError when the source has fewer than two frames.
+    """
+    detector = build.detector(options.model, options.preprocess)
+    heads = [_heads(detector, frame) for frame in _frames(options, count)]
+    if len(heads) < 2:
+        raise InputError("fewer than two frames to measure with", "give a longer recording")
+    bare_ms, fps, stages = [], [], []
+    for _ in range(ROUNDS):
+        bare_ms.append(_bare_ms(detector, len(heads)))
+        speed, timing = _pipeline_fps(options, detector, len(heads))
+        fps.append(speed)
+        stages.append(timing)
+    start_ms, memory_mb = _service(options)
+    return Report(
+        model=detector.spec.name,
+        threads=clamp_threads(options.model.threads),
+        frames=len(heads),
+        bare_invoke_ms=statistics.median(bare_ms),
+        bare_fps=1e3 / statistics.median(bare_ms),
+        pipeline_fps=statistics.median(fps),
+        pipeline_to_bare=statistics.median(f * b / 1e3 for f, b in zip(fps, bare_ms, strict=True)),
+        stages=sorted(stages, key=lambda timing: timing.inference_ms)[ROUNDS // 2],
+        postprocess_ms=_postprocess_ms(options, detector, heads),
+        op_ms=_op_ms(options, detector, count),
+        cold_start_ms=start_ms,
+        memory_mb=memory_mb,
+    )
+
+
+def _frames(options: Config, count: int) -> Iterator[Frame]:
+    return islice(frames(build.source(options)), count)
+
+
+def _heads(detector: Detector, frame: Frame) -> RawHeads:
+    detector.set_frame(frame)
+    return detector.invoke()
+
+
+def _bare_ms(detector: Detector, count: int) -> float:
+    """Milliseconds one ``invoke()`` takes in a loop that does nothing else."""
+    begun = time.perf_counter()
+    for _ in range(count):
+        detector.interpreter.invoke()
+    return (time.perf_counter() - begun) / count * 1e3
+
+
+def _pipeline_fps(options: Config, detector: Detector, count: int) -> tuple[float, Timing]:
+    """Frames a second of the whole pipeline, from its first result to its last."""
+    collector = _Collector(count)
+    labels = build.labels_of(detector)
+    pipeline = Pipeline(
+        build.source(options),
+        detector,
+        build.postprocessor(detector, labels, options.postprocess),
+        [Outlet(collector)],
+        labels,
+    )
+    pipeline.start()
+    collector.complete.wait()
+    pipeline.stop()
+    finished = collector.finished_ns
+    seconds = (finished[-1] - finished[0]) / 1e9
+    return (len(finished) - 1) / seconds, pipeline.stats.snapshot().timing
+
+
+def _postprocess_ms(options: Config, detector: Detector, heads: list[RawHeads]) -> dict[str, float]:
+    """Median time to postprocess these heads, by score threshold, interleaved."""
+    candidates = {
+        threshold: build.postprocessor(
+            detector,
+            build.labels_of(detector),
+            options.postprocess.model_copy(update={"score_threshold": threshold}),
+        )
+        for threshold in THRESHOLDS
+    }
+    times: dict[float, list[float]] = {threshold: [] for threshold in THRESHOLDS}
+    for frame_heads in heads:
+        for threshold, postprocess in candidates.items():
+            begun = time.perf_counter()
+            postprocess(frame_heads, Geometry())
+            times[threshold].append((time.perf_counter() - begun) * 1e3)
+    return {f"{threshold:g}": statistics.median(row) for threshold, row in times.items()}
+
+
+def _op_ms(options: Config, detector: Detector, count: int) -> float | None:
+    """What the model's own postprocess op costs: with it minus without it, frame by frame."""
+    if detector.spec.content is None:
+        return None
+    stock = load_interpreter(
+        replace(detector.spec, content=None), options.model.runtime, options.model.threads
+    )
+    index = stock.get_input_details()[0]["index"]
+    differences = []
+    for frame in _frames(options, count):
+        prepared = detector.prepare(frame)
+        stock.set_tensor(index, prepared.tensor[None])
+        detector.set_prepared(prepared)
+        differences.append(_invoke_ms(stock) - _invoke_ms(detector.interpreter))
+    return statistics.median(differences)
+
+
+def _invoke_ms(interpreter: Interpreter) -> float:
+    begun = time.perf_counter()
+    interpreter.invoke()
+    return (time.perf_counter() - begun) * 1e3
+
+
+def _service(options: Config) -> tuple[float, float]:
+    """Milliseconds to the first line, and peak megabytes, of an ``edge-ssd run`` of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "bench.yaml")
+        path.write_text(options.model_dump_json(), "utf-8")
+        begun = time.perf_counter()
+        command = [sys.executable, "-m", "edge_ssd", "run", "--config", str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            if process.stdout is None or not process.stdout.readline():
+                raise PipelineError("edge-ssd run printed no result", "see its error above")
+            start_ms = (time.perf_counter() - begun) * 1e3
+            peak_mb = 0.0
+            for _ in process.stdout:
+                peak_mb = max(peak_mb, _peak_mb(process.pid))
+    return start_ms, peak_mb
+
+
+def _peak_mb(pid: int) -> float:
+    """Return a process's largest resident memory so far, in megabytes; 0 once it ended."""
+    status = Path(f"/proc/{pid}/status")
+    for line in status.read_text().splitlines() if status.exists() else []:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0

@@ -1,0 +1,54 @@
+"""Box layouts and what can be computed of boxes alone.
+
+``_yxyx``: corners ymin, xmin, ymax, xmax. ``_cyxhw``: ycenter, xcenter, height, width.
+Both normalised to 0-1 unless a name says pixels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.float32]
+
+
+def cyxhw_to_yxyx(boxes_cyxhw: Boxes) -> Boxes:
+    """(..., 4) centres and sizes to (..., 4) corners."""
+    half = boxes_cyxhw[..., 2:] * np.float32(0.5)
+    center = boxes_cyxhw[..., :2]
+    return np.concatenate([center - half, center + half], axis=-1)
+
+
+def yxyx_to_cyxhw(boxes_yxyx: Boxes) -> Boxes:
+    """(..., 4) corners to (..., 4) centres and sizes."""
+    low, high = boxes_yxyx[..., :2], boxes_yxyx[..., 2:]
+    return np.concatenate([(low + high) * np.float32(0.5), high - low], axis=-1)
+
+
+def clip_yxyx(boxes_yxyx: Boxes) -> Boxes:
+    """(..., 4) corners limited to the unit square."""
+    return np.clip(boxes_yxyx, np.float32(0), np.float32(1))
+
+
+def area_yxyx(boxes_yxyx: Boxes) -> Boxes:
+    """(...,) height x width of (..., 4) corners; negative when one side is turned round."""
+    ymin, xmin, ymax, xmax = np.moveaxis(boxes_yxyx, -1, 0)
+    area: Boxes = (ymax - ymin) * (xmax - xmin)
+    return area
+
+
+def iou_yxyx(boxes_a_yxyx: Boxes, boxes_b_yxyx: Boxes) -> Boxes:
+    """Intersection over union of every a with every b: (A, 4), (B, 4) to (A, B) float32.
+
+    As TFLite's detection_postprocess.cc (ComputeIntersectionOverUnion) has it: float32
+    throughout, and 0 where either box has no area.
+    """
+    a, b = boxes_a_yxyx[:, None, :], boxes_b_yxyx[None, :, :]
+    low = np.maximum(a[..., :2], b[..., :2])
+    high = np.minimum(a[..., 2:], b[..., 2:])
+    side = np.maximum(high - low, np.float32(0))
+    intersection = side[..., 0] * side[..., 1]
+    area_a, area_b = area_yxyx(boxes_a_yxyx)[:, None], area_yxyx(boxes_b_yxyx)[None, :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        iou = intersection / (area_a + area_b - intersection)
+    return np.where((area_a > 0) & (area_b > 0), iou, np.float32(0))

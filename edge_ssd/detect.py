@@ -1,0 +1,99 @@
+"""``edge-ssd detect``: the pipeline over recorded files, for people and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from edge_ssd.config import JsonLinesPublisher as JsonLinesOptions
+from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
+from edge_ssd.draw import annotate, save
+from edge_ssd.errors import PublishError
+from edge_ssd.publishers.base import Publisher
+from edge_ssd.publishers.table import TablePublisher
+from edge_ssd.service import build
+from edge_ssd.service.pipeline import Outlet, Pipeline
+from edge_ssd.sources.base import Source
+from edge_ssd.sources.recorded import open_paths
+from edge_ssd.types import FrameResult
+
+if TYPE_CHECKING:
+    from typing_extensions import Never
+
+
+def pipeline(
+    paths: Sequence[Path],
+    model: ModelOptions,
+    postprocess: PostprocessSection,
+    as_json: bool,
+    annotate_to: Path | None,
+) -> Pipeline:
+    """Return the pipeline that detects in ``paths`` and prints what it finds.
+
+    annotate_to: a folder for pictures with boxes, made if missing.
+    Raises InputError, ModelError, RuntimeMissingError.
+    """
+    source = open_paths(paths)
+    network = build.detector(model, PreprocessOptions())
+    labels = build.labels_of(network)
+    publishers: list[Publisher] = [ProgressBar(source)]
+    if as_json:
+        publishers.append(build.publisher(JsonLinesOptions(type="jsonl")))
+    else:
+        publishers.append(TablePublisher(tqdm.write))
+    if annotate_to:
+        publishers.append(AnnotatedPictures(annotate_to))
+    postprocessor = build.postprocessor(network, labels, postprocess)
+    return Pipeline(source, network, postprocessor, [Outlet(p) for p in publishers], labels)
+
+
+class ProgressBar(Publisher):
+    """Counts frames on stderr, when that is a terminal."""
+
+    name = "progress"
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._bar: tqdm[Never] | None = None
+
+    def publish(self, result: FrameResult) -> None:
+        if self._bar is None:
+            # Not at open(): the source counts its frames when it is opened itself.
+            self._bar = tqdm(
+                total=self._source.frame_count, unit="frame", disable=None, leave=False
+            )
+        self._bar.update()
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+class AnnotatedPictures(Publisher):
+    """Saves every frame with its detections drawn, as DIR/NAME.jpg or DIR/NAME_000012.jpg."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"pictures in {folder}"
+        self._folder = folder
+        self._taken: set[str] = set()
+
+    def open(self) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PublishError(
+                f"{self._folder} cannot be made: {error.strerror}", "name another folder"
+            ) from None
+
+    def publish(self, result: FrameResult) -> None:
+        save(self._folder / self._file_name(result), annotate(result))
+
+    def _file_name(self, result: FrameResult) -> str:
+        name = Path(result.frame.path or result.frame.source).stem
+        if name in self._taken:
+            return f"{name}_{result.frame.number:06d}.jpg"
+        self._taken.add(name)
+        return f"{name}.jpg"

@@ -1,0 +1,198 @@
+"""A .tflite file as a graph: its tensors, its operators, and the surgery on them.
+
+Slots are the field numbers of TensorFlow Lite's schema.fbs. The whole package reads the
+format through this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from flatbuffers import flexbuffers
+from numpy.typing import NDArray
+
+from edge_ssd.errors import ModelError
+from edge_ssd.models import flatbuffer
+from edge_ssd.models.flatbuffer import Data, Table, Vector
+
+POSTPROCESS_OP = "TFLite_Detection_PostProcess"
+EDGETPU_OP = "edgetpu-custom-op"
+
+_CUSTOM = 32
+_DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 7: "<i2", 9: "i1", 10: "<f8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor's description. scales and zero_points have one entry, or one a channel."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scales: NDArray[np.float32]
+    zero_points: NDArray[np.int64]
+    buffer: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """One operator; ``code`` is the custom name, or ``builtin N``."""
+
+    index: int
+    code: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    custom_options: bytes
+
+
+class Graph:
+    """The first subgraph of a .tflite file, read without running anything.
+
+    Raises ModelError when the bytes are not a TensorFlow Lite model.
+    """
+
+    def __init__(self, data: Data) -> None:
+        if len(data) < 16 or bytes(data[4:8]) != b"TFL3":
+            raise ModelError(
+                "not a TensorFlow Lite file (it does not carry the mark TFL3)",
+                "give a .tflite file",
+            )
+        self.data = data
+        self.model = flatbuffer.root(data)
+        self.subgraph = self.model.vector(2).table(0)
+
+    @cached_property
+    def tensors(self) -> list[Tensor]:
+        """Every tensor, by its index (the index the interpreter uses too)."""
+        tables = self.subgraph.vector(0).tables()
+        return [_tensor(index, table) for index, table in enumerate(tables)]
+
+    @cached_property
+    def operators(self) -> list[Operator]:
+        """Every operator, in the order of execution."""
+        codes = [_code(table) for table in self.model.vector(1).tables()]
+        found = []
+        for index, table in enumerate(self.subgraph.vector(3).tables()):
+            code = table.scalar(0, "I")
+            if code >= len(codes):
+                raise ModelError(
+                    f"the model file is damaged: operator {index} has code {code}",
+                    "copy or download the file again",
+                )
+            found.append(
+                Operator(
+                    index,
+                    codes[code],
+                    _indices(table.vector(1)),
+                    _indices(table.vector(2)),
+                    table.vector(5).array("u1").tobytes(),
+                )
+            )
+        return found
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """The graph's input tensors."""
+        return [self.tensor(index) for index in _indices(self.subgraph.vector(1))]
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """The graph's output tensors."""
+        return [self.tensor(index) for index in _indices(self.subgraph.vector(2))]
+
+    def tensor(self, index: int) -> Tensor:
+        """Return the tensor with this index."""
+        if not 0 <= index < len(self.tensors):
+            raise ModelError(
+                f"the model file is damaged: tensor {index} of {len(self.tensors)} is asked for",
+                "copy or download the file again",
+            )
+        return self.tensors[index]
+
+    def constant(self, tensor: Tensor) -> NDArray[np.float32]:
+        """Return a constant tensor as real numbers: (value - zero point) x scale."""
+        stored = self.model.vector(4).table(tensor.buffer).vector(0)
+        try:
+            values = np.frombuffer(stored.array("u1"), tensor.dtype).reshape(tensor.shape)
+            if len(tensor.scales):
+                values = (values.astype(np.float32) - tensor.zero_points) * tensor.scales
+        except (TypeError, ValueError):
+            raise ModelError(
+                f"tensor {tensor.name!r} should be {tensor.shape} {tensor.dtype} and holds "
+                f"{stored.length} bytes; it is not a constant of the model"
+            ) from None
+        return values.astype(np.float32)
+
+    def custom_operator(self, code: str) -> Operator | None:
+        """Return the first operator with this custom name, or None."""
+        return next((op for op in self.operators if op.code == code), None)
+
+    def metadata(self, name: str) -> bytes | None:
+        """Return a named metadata buffer of the model, or None."""
+        for entry in self.model.vector(6).tables():
+            if entry.string(0) == name:
+                buffer = self.model.vector(4).table(entry.scalar(1, "I"))
+                return buffer.vector(0).array("u1").tobytes()
+        return None
+
+
+def custom_options(operator: Operator) -> dict[str, Any]:
+    """Return the options of a custom operator that keeps them as a flexbuffer map."""
+    try:
+        options = flexbuffers.Loads(operator.custom_options)
+    except Exception as error:  # the library raises whatever the bytes lead it to
+        raise ModelError(f"the options of {operator.code} cannot be read: {error}") from None
+    if not isinstance(options, dict):
+        raise ModelError(f"the options of {operator.code} are not a map")
+    return options
+
+
+def promote_inputs(graph: Graph, operator: Operator, count: int) -> bytes:
+    """Remove ``operator``; its first ``count`` inputs become the graph's only outputs.
+
+    Signatures are dropped, since they name the old outputs. Everything else keeps its bytes.
+    Raises ModelError when another operator needs what this one computes.
+    """
+    used = [op.code for op in graph.operators if set(op.inputs) & set(operator.outputs)]
+    if used:
+        raise ModelError(f"{operator.code} cannot be removed: {used[0]} reads its outputs")
+    data = bytearray(graph.data)
+    edited = Graph(data)
+    flatbuffer.remove_element(data, edited.subgraph.vector(3), operator.index)
+    heads = np.array(operator.inputs[:count], "<i4")
+    flatbuffer.append_vector(data, edited.subgraph, 2, heads)
+    signatures = edited.model.vector(7)
+    if signatures.length:
+        flatbuffer.truncate(data, signatures, 0)
+    return bytes(data)
+
+
+def _indices(vector: Vector) -> tuple[int, ...]:
+    return tuple(int(index) for index in vector.array("<i4"))
+
+
+def _code(table: Table) -> str:
+    # Files from before 2020 keep the operator in the first, one-byte field.
+    builtin = max(table.scalar(0, "b"), table.scalar(3, "i"))
+    return table.string(1) if builtin == _CUSTOM else f"builtin {builtin}"
+
+
+def _tensor(index: int, table: Table) -> Tensor:
+    kind = table.scalar(1, "b")
+    quantization = table.table(4)
+    empty = Vector(table.data, 0, 0)
+    scales = quantization.vector(2) if quantization else empty
+    zero_points = quantization.vector(3) if quantization else empty
+    return Tensor(
+        index=index,
+        name=table.string(3),
+        shape=_indices(table.vector(0)),
+        dtype=_DTYPES.get(kind, f"type {kind}"),
+        scales=scales.array("<f4"),
+        zero_points=zero_points.array("<i8"),
+        buffer=table.scalar(2, "I"),
+    )

@@ -1,0 +1,78 @@
+"""Load any SSD model file: raw heads with a manifest, or a stock file with its own op."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edge_ssd.errors import ModelError
+from edge_ssd.models import catalogue, labels, manifest
+from edge_ssd.models.flatbuffer import Data
+from edge_ssd.models.graph import POSTPROCESS_OP, Graph, Operator, custom_options, promote_inputs
+from edge_ssd.models.spec import BoxCoderScales, ModelSpec
+
+
+def load(name_or_path: str, labels_path: Path | None = None) -> ModelSpec:
+    """Return the spec of a catalogue name or a .tflite file.
+
+    A manifest beside the file is used when there is one. Labels come from ``labels_path``,
+    else from the manifest, else from the metadata inside the file, else none.
+    Raises ModelError when the file is missing, damaged or does not fit its manifest.
+    """
+    path = catalogue.find(name_or_path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model {path} cannot be read: {error.strerror}") from None
+    spec = _described(path, data)
+    try:
+        graph = Graph(data)
+        operator = graph.custom_operator(POSTPROCESS_OP)
+        if operator:
+            spec = _without_op(spec, graph, operator)
+    except ModelError as error:
+        raise ModelError(f"model {path}: {error.problem}", error.remedy) from None
+    if labels_path:
+        return replace(spec, labels=tuple(labels.read(labels_path)))
+    return spec if spec.labels else replace(spec, labels=tuple(labels.packed_in(data)))
+
+
+def _described(path: Path, data: Data) -> ModelSpec:
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return ModelSpec(name=path.stem, path=path)
+    entry = manifest.read(beside)
+    manifest.verify(entry, data)
+    return manifest.spec(entry, path)
+
+
+def _without_op(spec: ModelSpec, graph: Graph, operator: Operator) -> ModelSpec:
+    """Promote the op's box and score inputs to outputs; keep its anchors and options."""
+    if len(operator.inputs) != 3:
+        raise ModelError(f"{POSTPROCESS_OP} has {len(operator.inputs)} inputs, and needs 3")
+    boxes, scores, anchors = (graph.tensor(index) for index in operator.inputs)
+    options = custom_options(operator)
+    columns = scores.shape[-1] if scores.shape else 0
+    return replace(
+        spec,
+        content=promote_inputs(graph, operator, 2),
+        anchors=graph.constant(anchors).reshape(-1, 4),
+        box_coder=BoxCoderScales(
+            _option(options, "y_scale", 10.0),
+            _option(options, "x_scale", 10.0),
+            _option(options, "h_scale", 5.0),
+            _option(options, "w_scale", 5.0),
+        ),
+        heads=(boxes.name, scores.name),
+        background=columns != _option(options, "num_classes", columns - 1),
+        iou_threshold=_option(options, "nms_iou_threshold", 0.6),
+    )
+
+
+def _option(options: Mapping[str, Any], name: str, default: float) -> float:
+    value = options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ModelError(f"the option {name} of {POSTPROCESS_OP} is {value!r}, and not a number")
+    return float(value)

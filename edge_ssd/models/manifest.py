@@ -1,0 +1,137 @@
+"""The manifest beside a model: ``NAME.json`` next to ``NAME.tflite``.
+
+It says what the graph cannot: anchors, scales, input normalisation, labels, origin and
+licence. ``docs/models.md`` describes every key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ssd.errors import ModelError
+from edge_ssd.models.flatbuffer import Data
+from edge_ssd.models.spec import BoxCoderScales, InputNormalization, ModelSpec, SsdAnchorLayout
+
+SCHEMA = 1
+
+_T = TypeVar("_T")
+
+
+class Entry:
+    """One object of the manifest; every look-up names its place when it fails."""
+
+    def __init__(self, values: Any, path: Path, place: str = "") -> None:
+        self.path, self.place = path, place
+        if not isinstance(values, dict):
+            raise self.error("", "must be an object")
+        self.values: dict[str, Any] = values
+
+    def error(self, key: str, problem: str) -> ModelError:
+        """Return the error for one key."""
+        return ModelError(
+            f"manifest {self.path}: {self.place}{key} {problem}",
+            "correct it, or remove the manifest if it belongs to another model",
+        )
+
+    def get(self, key: str, kind: type[_T], default: _T | None = None) -> _T:
+        """Return ``values[key]``, which must be of this kind (an integer is a float too)."""
+        value = self.values.get(key, default)
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, kind):
+            found = "is missing" if value is None else f"is {value!r}"
+            raise self.error(key, f"{found}, and must be of type {kind.__name__}")
+        return value
+
+    def entry(self, key: str) -> Entry:
+        """Return the object below ``key``; an absent one is empty."""
+        return Entry(self.values.get(key, {}), self.path, f"{self.place}{key}.")
+
+
+def read(path: Path) -> Entry:
+    """Read a manifest. Raises ModelError when it is not one."""
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"manifest {path} cannot be read: {error}") from None
+    manifest = Entry(values, path)
+    if manifest.get("schema", int, 0) != SCHEMA:
+        raise manifest.error("schema", f"must be {SCHEMA}")
+    return manifest
+
+
+def verify(manifest: Entry, data: Data) -> None:
+    """Raise ModelError unless ``data`` is the very file the manifest was written for."""
+    expected = manifest.entry("file").get("sha256", str)
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected:
+        raise ModelError(
+            f"{manifest.path.with_suffix('.tflite')} is not the file its manifest describes: "
+            f"sha256 {found[:12]}…, expected {expected[:12]}…",
+            "the file is damaged or was replaced: install it again, or correct the manifest",
+        )
+
+
+def spec(manifest: Entry, path: Path) -> ModelSpec:
+    """Return what the engine needs of a manifest, for the model file at ``path``."""
+    pixels, scales = manifest.entry("input"), manifest.entry("box_coder")
+    heads = manifest.entry("heads")
+    activation = manifest.get("score_activation", str, "none")
+    if activation not in ("none", "sigmoid"):
+        raise manifest.error("score_activation", f"is {activation!r}, and must be none or sigmoid")
+    return ModelSpec(
+        name=manifest.get("name", str, path.stem),
+        path=path,
+        anchors=_anchors(manifest.entry("anchors")),
+        normalization=InputNormalization(
+            pixels.get("mean", float, 127.5), pixels.get("std", float, 127.5)
+        ),
+        box_coder=BoxCoderScales(
+            scales.get("y_scale", float, 10.0),
+            scales.get("x_scale", float, 10.0),
+            scales.get("h_scale", float, 5.0),
+            scales.get("w_scale", float, 5.0),
+        ),
+        heads=(heads.get("boxes", str), heads.get("scores", str)) if heads.values else None,
+        labels=tuple(manifest.get("labels", list, [])),
+        background=manifest.get("background", bool, True),
+        sigmoid=activation == "sigmoid",
+        iou_threshold=manifest.entry("postprocess").get("iou_threshold", float, 0.6),
+    )
+
+
+def _anchors(entry: Entry) -> NDArray[np.float32] | SsdAnchorLayout | None:
+    if not entry.values:
+        return None
+    kind = entry.get("type", str)
+    try:
+        if kind == "ssd":
+            return _layout(entry)
+        if kind == "table":
+            return np.array(entry.get("values_cyxhw", list), np.float32).reshape(-1, 4)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise entry.error("", f"cannot be read: {error}") from None
+    raise entry.error("type", f"is {kind!r}, and must be ssd or table")
+
+
+def _layout(entry: Entry) -> SsdAnchorLayout:
+    grids = tuple((int(rows), int(columns)) for rows, columns in entry.get("grids", list))
+    low, high = entry.get("min_scale", float, 0.2), entry.get("max_scale", float, 0.95)
+    even = [*np.linspace(low, high, len(grids)).tolist(), 1.0]
+    ratios = entry.get("aspect_ratios", list)
+    per_layer = ratios if isinstance(ratios[0], list) else [ratios] * len(grids)
+    return SsdAnchorLayout(
+        grids=grids,
+        scales=tuple(float(scale) for scale in entry.get("scales", list, even)),
+        aspect_ratios=tuple(tuple(float(ratio) for ratio in layer) for layer in per_layer),
+        interpolated=entry.get("interpolated_scale_aspect_ratio", float, 1.0) > 0,
+        reduce_boxes_in_lowest_layer=entry.get("reduce_boxes_in_lowest_layer", bool, True),
+    )

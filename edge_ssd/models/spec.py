@@ -1,0 +1,76 @@
+"""What the engine must know of a model besides its graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class InputNormalization:
+    """How pixels become what the network was trained on: ``real = (pixel - mean) / std``.
+
+    127.5 and 127.5 give -1 to 1, as all of TensorFlow's SSD MobileNets have it.
+    """
+
+    mean: float = 127.5
+    std: float = 127.5
+
+
+@dataclass(frozen=True, slots=True)
+class BoxCoderScales:
+    """The divisors of the box encodings (TF object detection: faster_rcnn_box_coder)."""
+
+    y: float = 10.0
+    x: float = 10.0
+    h: float = 5.0
+    w: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class SsdAnchorLayout:
+    """What TensorFlow's SSD anchor generator needs (``create_ssd_anchors``).
+
+    grids: (rows, columns) of each feature map, finest first.
+    aspect_ratios: per layer, width over height; each gives one anchor a cell.
+    scales: per layer, anchor size relative to the input; one more than layers, the last one
+        being what the last layer is interpolated with.
+    interpolated: add an anchor of ratio 1 at the geometric mean of this scale and the next.
+    reduce_boxes_in_lowest_layer: the first layer has just (.1, 1), (scale, 2), (scale, .5).
+    """
+
+    grids: tuple[tuple[int, int], ...]
+    scales: tuple[float, ...]
+    aspect_ratios: tuple[tuple[float, ...], ...]
+    interpolated: bool = True
+    reduce_boxes_in_lowest_layer: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelSpec:
+    """A model ready for the detector: raw SSD heads, anchors, scales, labels.
+
+    content: the bytes to run, or None to run the file at ``path`` as it is.
+    anchors: (N, 4) float32 ycenter, xcenter, h, w; or the layout to generate them from; or
+        None for TensorFlow's usual layout at the model's input size.
+    heads: names of the box and score outputs, where the shapes leave a choice.
+    labels: one name per class, background not counted; empty when none are known.
+    background: column 0 of the scores is the background.
+    sigmoid: the scores are logits and still need the sigmoid.
+    iou_threshold: what its author suppresses neighbours with; the configuration may differ.
+    """
+
+    name: str
+    path: Path
+    content: bytes | None = None
+    anchors: NDArray[np.float32] | SsdAnchorLayout | None = None
+    normalization: InputNormalization = InputNormalization()
+    box_coder: BoxCoderScales = BoxCoderScales()
+    heads: tuple[str, str] | None = None
+    labels: tuple[str | None, ...] = ()
+    background: bool = True
+    sigmoid: bool = False
+    iou_threshold: float = 0.6

@@ -1,0 +1,78 @@
+"""Greedy non-maximum suppression, exact and in bounded time.
+
+The best box is kept, every later box that overlaps it by more than the IoU threshold goes,
+and so on (Girshick et al. 2014; TFLite's detection_postprocess.cc has the same order).
+Candidates are taken in blocks: one IoU matrix a block against what is kept and one within it,
+so the work stops with the block in which ``limit`` is reached.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ssd.boxes import Boxes
+
+BLOCK = 128
+
+
+def suppress(
+    boxes_yxyx: Boxes, groups: NDArray[np.int32], iou_threshold: float, limit: int
+) -> NDArray[np.intp]:
+    """Return the indices of the boxes to keep, at most ``limit``, in their order.
+
+    boxes_yxyx: (K, 4) float32, best first. groups: (K,) int32; only boxes of the same group
+    suppress each other (class ids, or zeros for all).
+    """
+    clash = _Clash(boxes_yxyx, groups, iou_threshold)
+    kept: list[int] = []
+    for start in range(0, len(groups), BLOCK):
+        block = slice(start, min(start + BLOCK, len(groups)))
+        # Bit i of an integer is box i of the block: suppressing is one operation on integers.
+        suppressed_by = _bits(clash.between(block, block))
+        alive = (1 << len(suppressed_by)) - 1
+        if kept:
+            alive &= ~_bits(clash.between(kept, block).any(axis=0, keepdims=True))[0]
+        while alive:
+            index = (alive & -alive).bit_length() - 1
+            kept.append(start + index)
+            if len(kept) == limit:
+                return np.array(kept, np.intp)
+            alive &= ~(suppressed_by[index] | 1 << index)
+    return np.array(kept, np.intp)
+
+
+def _bits(rows: NDArray[np.bool_]) -> list[int]:
+    packed = np.packbits(rows, axis=1, bitorder="little")
+    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+
+
+class _Clash:
+    """Which boxes suppress which: same group, and IoU above the threshold.
+
+    The arithmetic is that of ``boxes.iou_yxyx``, on columns and in place.
+    """
+
+    def __init__(self, boxes_yxyx: Boxes, groups: NDArray[np.int32], iou_threshold: float) -> None:
+        self.columns = np.ascontiguousarray(boxes_yxyx.T)
+        ymin, xmin, ymax, xmax = self.columns
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.areas = (ymax - ymin) * (xmax - xmin)
+        self.groups = groups
+        self.threshold = np.float32(iou_threshold)
+
+    def between(self, a: slice | list[int], b: slice) -> NDArray[np.bool_]:
+        """(A, B) bool: whether box a suppresses box b."""
+        ymin, xmin, ymax, xmax = self.columns
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            height = np.minimum(ymax[a, None], ymax[b]) - np.maximum(ymin[a, None], ymin[b])
+            width = np.minimum(xmax[a, None], xmax[b]) - np.maximum(xmin[a, None], xmin[b])
+            np.maximum(height, 0, out=height)
+            np.maximum(width, 0, out=width)
+            height *= width
+            union = self.areas[a, None] + self.areas[b]
+            union -= height
+            height /= union
+        clash: NDArray[np.bool_] = height > self.threshold
+        clash &= self.groups[a, None] == self.groups[b]
+        return clash

@@ -1,0 +1,1 @@
+"""Where results go: one file a sink, behind one small base."""

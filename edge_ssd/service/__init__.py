@@ -1,0 +1,1 @@
+"""The running pipeline. The only room that wires the others together."""

@@ -1,0 +1,75 @@
+"""The bounded hand-overs between threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Closed(Exception):
+    """Nothing more will come out of this channel, or can be put into it."""
+
+
+class Channel(Generic[T]):
+    """A bounded first-in-first-out queue between threads, which can be closed from any.
+
+    lossy: when full, ``put`` discards the oldest item instead of waiting. With a capacity
+    of 1 that is the newest-frame slot of a live source.
+    """
+
+    def __init__(self, capacity: int, lossy: bool = False) -> None:
+        self.capacity = capacity
+        self.lossy = lossy
+        self._items: deque[T] = deque()
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> int:
+        """Hand an item over; return how many older ones were discarded for it (0 or 1).
+
+        Waits for room unless lossy. Raises Closed.
+        """
+        with self._changed:
+            while len(self._items) >= self.capacity and not self.lossy and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                raise Closed
+            discarded = len(self._items) - self.capacity + 1
+            if discarded > 0:
+                self._items.popleft()
+            self._items.append(item)
+            self._changed.notify_all()
+            return max(discarded, 0)
+
+    def get(self, timeout_s: float) -> T | None:
+        """Take the oldest item, or None when none came in time. Raises Closed once drained."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
+            if self._items:
+                item = self._items.popleft()
+                self._changed.notify_all()
+                return item
+            if self._closed:
+                raise Closed
+            return None
+
+    def close(self) -> None:
+        """Take nothing more in; what is inside can still be taken out."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def abort(self) -> int:
+        """Close, and discard what is inside; return how many items that were."""
+        with self._changed:
+            self._closed = True
+            discarded = len(self._items)
+            self._items.clear()
+            self._changed.notify_all()
+            return discarded

@@ -1,0 +1,187 @@
+"""What flows down the street: Frame, RawHeads, Detections, FrameResult.
+
+All are frozen and validated once, when made. Arrays are shared, never modified in place.
+``N`` is the number of anchors, ``D`` the number of detections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class PixelFormat(str, Enum):
+    """Order of the three bytes of a pixel in memory."""
+
+    RGB = "RGB"
+    BGR = "BGR"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture and where it came from.
+
+    image: (height, width, 3) uint8, rows may be padded (any strides), order ``pixel_format``.
+    number: counts from 0 within the source; for still pictures it counts the pictures.
+    captured_ns: monotonic clock, nanoseconds, when the picture was taken; for intervals.
+    captured_at: UTC wall time of the same moment; for display only.
+    path: the file it was read from, or None.
+
+    Raises ValueError when the image has another shape or dtype, or no pixels.
+    """
+
+    image: NDArray[np.uint8]
+    pixel_format: PixelFormat
+    source: str
+    number: int
+    captured_ns: int
+    captured_at: datetime
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise ValueError(
+                f"a frame must be (height, width, 3) uint8 with at least one pixel, "
+                f"not {image.shape} {image.dtype}"
+            )
+
+    @property
+    def height(self) -> int:
+        """Rows, in pixels."""
+        return int(self.image.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns, in pixels."""
+        return int(self.image.shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How preprocessing laid the frame into the model's input; both sides normalised to 0-1.
+
+    ``model = frame * scale + offset`` on each axis. Stretching is scale 1, offset 0;
+    letterboxing shrinks one axis and centres it.
+    """
+
+    scale_y: float = 1.0
+    scale_x: float = 1.0
+    offset_y: float = 0.0
+    offset_x: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuantizedTensor:
+    """A tensor as the interpreter left it: ``real = (values - zero_point) * scale``.
+
+    values: uint8, int8 or float32; for float32, scale is 1 and zero_point 0.
+    Raises ValueError for another dtype or a scale that is not positive.
+    """
+
+    values: NDArray[np.uint8] | NDArray[np.int8] | NDArray[np.float32]
+    scale: float = 1.0
+    zero_point: int = 0
+
+    def __post_init__(self) -> None:
+        if self.values.dtype not in (np.uint8, np.int8, np.float32):
+            raise ValueError(f"a head must be uint8, int8 or float32, not {self.values.dtype}")
+        if not self.scale > 0:
+            raise ValueError(f"a quantisation scale must be positive, not {self.scale}")
+
+    @property
+    def quantized(self) -> bool:
+        """False when the values are real numbers already."""
+        return self.values.dtype != np.float32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawHeads:
+    """What the network says of one frame, before anchors: still quantised, owned copies.
+
+    boxes: (N, 4) box encodings in the order ty, tx, th, tw.
+    scores: (N, columns) class scores; column 0 is the background if the model has one.
+
+    Raises ValueError when the shapes do not belong together.
+    """
+
+    boxes: QuantizedTensor
+    scores: QuantizedTensor
+
+    def __post_init__(self) -> None:
+        boxes, scores = self.boxes.values.shape, self.scores.values.shape
+        if len(boxes) != 2 or boxes[1] != 4 or len(scores) != 2 or scores[0] != boxes[0]:
+            raise ValueError(f"heads must be (N, 4) and (N, columns), not {boxes} and {scores}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """The objects found in one frame, columnar, best score first.
+
+    boxes_yxyx: (D, 4) float32, ymin, xmin, ymax, xmax, normalised to the frame.
+    scores: (D,) float32, 0 to 1.
+    class_ids: (D,) int32, counted without background: 0 is the first label.
+
+    Raises ValueError when the columns differ in length.
+    """
+
+    boxes_yxyx: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        if self.boxes_yxyx.shape != (count, 4) or self.class_ids.shape != (count,):
+            raise ValueError(
+                f"columns differ: boxes {self.boxes_yxyx.shape}, scores {self.scores.shape}, "
+                f"classes {self.class_ids.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds one frame spent in each stage (waiting between stages not included)."""
+
+    preprocess_ms: float
+    inference_ms: float
+    postprocess_ms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameResult:
+    """A frame, what was found in it, and what it cost.
+
+    model: the model's catalogue name or file stem.
+    labels: one name per class id; None where the class id is not used.
+    finished_ns: monotonic clock, nanoseconds, when the detections were ready.
+    """
+
+    frame: Frame
+    detections: Detections
+    model: str
+    labels: tuple[str | None, ...]
+    timing: Timing
+    finished_ns: int
+
+    @property
+    def age_ms(self) -> float:
+        """Milliseconds from capture to finished detections."""
+        return (self.finished_ns - self.frame.captured_ns) / 1e6
+
+    def label(self, class_id: int) -> str:
+        """The class's name, or ``class N`` where the labels have none."""
+        name = self.labels[class_id] if 0 <= class_id < len(self.labels) else None
+        return name or f"class {class_id}"
+
+    def boxes_xyxy_pixels(self) -> NDArray[np.float64]:
+        """(D, 4) xmin, ymin, xmax, ymax in pixels of the frame, clipped to it."""
+        unit = np.clip(self.detections.boxes_yxyx.astype(np.float64), 0.0, 1.0)
+        size = np.array([self.frame.width, self.frame.height] * 2, np.float64)
+        return unit[:, [1, 0, 3, 2]] * size
