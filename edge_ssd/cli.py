@@ -57,7 +57,7 @@ path_argument = click.Path(path_type=Path)
 def main(verbose: bool) -> None:
     """Object detection with SSD MobileNet on a Raspberry Pi."""
     logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
+        level=logging.DEBUG if verbose else logging.WARNING,
         format="%(levelname)s: %(message)s",
         stream=sys.stderr,
     )

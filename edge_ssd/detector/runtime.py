@@ -6,6 +6,10 @@ import importlib
 import importlib.util
 import logging
 import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -85,12 +89,31 @@ def load_interpreter(
     """
     module = _import(choose(runtime))
     source = {"model_content": spec.content} if spec.content else {"model_path": str(spec.path)}
+    clamped = clamp_threads(threads)
     try:
-        interpreter: Interpreter = module.Interpreter(**source, num_threads=clamp_threads(threads))
-        interpreter.allocate_tensors()
+        with _stderr_to_log():
+            interpreter: Interpreter = module.Interpreter(**source, num_threads=clamped)
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise _explain(spec, str(error)) from None
     return interpreter
+
+
+@contextmanager
+def _stderr_to_log() -> Iterator[None]:
+    """Log at debug level what the runtime's C++ prints of itself, so that errors stay one line."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as printed:
+        os.dup2(printed.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            printed.seek(0)
+            for line in printed.read().decode("utf-8", "replace").splitlines():
+                log.debug("%s", line)
 
 
 def _import(name: str) -> Any:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ssd.errors import ModelError
+
 
 @dataclass(frozen=True, slots=True)
 class InputNormalization:
@@ -22,12 +24,19 @@ class InputNormalization:
 
 @dataclass(frozen=True, slots=True)
 class BoxCoderScales:
-    """The divisors of the box encodings (TF object detection: faster_rcnn_box_coder)."""
+    """The divisors of the box encodings (TF object detection: faster_rcnn_box_coder).
+
+    Raises ModelError unless all are positive.
+    """
 
     y: float = 10.0
     x: float = 10.0
     h: float = 5.0
     w: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not min(self.y, self.x, self.h, self.w) > 0:
+            raise ModelError(f"the box coder's scales must be positive, not {self}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ def mobilenet_layout(height: int, width: int) -> SsdAnchorLayout:
 def for_model(spec: ModelSpec, count: int, height: int, width: int) -> NDArray[np.float32]:
     """Return the ``count`` anchors of a model whose input is ``height`` x ``width``.
 
-    Raises ModelError when the model's anchors, or the usual layout, are not that many.
+    Raises ModelError when the model's anchors, or the usual layout, are not that many, or
+    are no boxes.
     """
     if isinstance(spec.anchors, np.ndarray):
         anchors, origin = spec.anchors, "its anchor table"
@@ -76,6 +77,10 @@ def for_model(spec: ModelSpec, count: int, height: int, width: int) -> NDArray[n
         raise ModelError(
             f"model {spec.path} predicts {count} boxes and {origin} has {len(anchors)} anchors",
             f"describe its anchors in a manifest {spec.path.with_suffix('.json').name} beside it",
+        )
+    if not (np.isfinite(anchors).all() and (anchors[:, 2:] > 0).all()):
+        raise ModelError(
+            f"model {spec.path}: {origin} has anchors without a size", "the file is damaged"
         )
     return anchors
 

@@ -16,15 +16,16 @@ def decode(encodings: Boxes, anchors_cyxhw: Boxes, scales: BoxCoderScales) -> Bo
 
     ycenter = ty / y_scale * ha + ya, h = exp(th / h_scale) * ha, likewise for x and w; the
     corners are the centre minus and plus half the size. Source: TensorFlow object detection,
-    ``faster_rcnn_box_coder.py``, in the order of operations of TFLite's
-    ``detection_postprocess.cc``. Encodings beyond what float32 can hold give infinite boxes.
+    ``faster_rcnn_box_coder.py``. Computed in float64 and rounded where TFLite's
+    ``detection_postprocess.cc`` rounds, which gives its boxes to the bit. Encodings beyond
+    what float32 can hold give infinite boxes.
     """
-    center_scales = np.array([scales.y, scales.x], np.float32)
-    size_scales = np.array([scales.h, scales.w], np.float32)
-    anchor_size = anchors_cyxhw[:, 2:]
-    center = encodings[:, :2] / center_scales * anchor_size + anchors_cyxhw[:, :2]
+    divisors = np.array([scales.y, scales.x, scales.h, scales.w], np.float32)
+    anchor_centers, anchor_sizes = anchors_cyxhw[:, :2], anchors_cyxhw[:, 2:]
+    scaled = encodings.astype(np.float64) / divisors
     with np.errstate(over="ignore", invalid="ignore"):
-        half = np.float32(0.5) * np.exp(encodings[:, 2:] / size_scales) * anchor_size
+        center = (scaled[:, :2] * anchor_sizes + anchor_centers).astype(np.float32)
+        half = (0.5 * np.exp(scaled[:, 2:]) * anchor_sizes).astype(np.float32)
         return np.concatenate([center - half, center + half], axis=1)
 
 
