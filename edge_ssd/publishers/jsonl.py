@@ -1,0 +1,172 @@
+"""JSON Lines: one message a line, to a file or to standard output."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from edge_ssd.errors import PublishError
+from edge_ssd.publishers.base import Publisher
+from edge_ssd.publishers.message import encode, message
+from edge_ssd.types import FrameResult
+
+# What each line begins with: ``schema`` is the first key of a message.
+_LINE_START = b'{"schema":'
+
+# The longest half line that is looked for; a message of 100 detections has 11 kB.
+_TAIL_BYTES = 1 << 20
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class JsonLinesPublisher(Publisher):
+    """Appends each result as one line.
+
+    Each line is one write and reaches the kernel at once: a reader that follows the file sees
+    it immediately, and a crash of this process loses nothing. Nothing is forced to the card
+    (fsync): the kernel gathers the lines of several seconds into one write, which is what
+    makes an SD card last; a power cut may cost these seconds.
+
+    A line that cannot be written whole is taken back, so the file holds only whole lines, and
+    once there is room again writing goes on. A half line that a power cut left is cut off on
+    opening: its result is lost either way, and readers would stumble over it.
+
+    path: None is standard output. The folder must exist.
+    max_bytes: a line that would make the file larger than this goes to a new file; before
+        that file becomes file.1, file.1 becomes file.2 and so on. Standard output is endless.
+    backups: how many of these older files are kept.
+
+    ``open`` raises PublishError when the file cannot be written, is in use by another
+    publisher, or ends in something that is no message; ``publish`` when the line could not be
+    written. A reader of standard output that went away is a plain BrokenPipeError.
+    """
+
+    def __init__(self, path: Path | None, max_bytes: int, backups: int) -> None:
+        self.name = f"jsonl {path or 'stdout'}"
+        self._path = path
+        self._max_bytes = max_bytes
+        self._backups = backups
+        self._fd: int | None = None
+        self._half_line = False
+
+    def open(self) -> None:
+        """Open or create the file. A full disk is no error here: it may get room again."""
+        if self._path is None:
+            sys.stdout.flush()
+            return
+        try:
+            self._fd = _open_file(self._path)
+        except OSError as error:
+            if error.errno not in _DISK_FULL:
+                raise self._explain(error) from error
+
+    def publish(self, result: FrameResult) -> None:
+        """Write one line; see the class for what is raised."""
+        line = encode(message(result)) + b"\n"
+        try:
+            self._write(self._file_with_room(len(line)), line)
+        except OSError as error:
+            if self._path is None and isinstance(error, BrokenPipeError):
+                raise
+            raise self._explain(error) from error
+
+    def close(self) -> None:
+        """Close the file; standard output stays open."""
+        if self._fd is not None:
+            os.close(self._fd)
+        self._fd = None
+
+    def _write(self, fd: int, line: bytes) -> None:
+        size = os.fstat(fd).st_size
+        data = memoryview(b"\n" + line if self._half_line else line)
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(fd, data[written:])
+        except OSError:
+            if written:
+                self._take_back(fd, size)
+            raise
+        self._half_line = False
+
+    def _take_back(self, fd: int, size: int) -> None:
+        """Cut the file back to ``size``; what cannot be cut becomes a line of its own."""
+        try:
+            if self._path is not None:
+                os.ftruncate(fd, size)
+                return
+        except OSError:
+            pass
+        self._half_line = True
+
+    def _file_with_room(self, line_bytes: int) -> int:
+        if self._path is None:
+            return sys.stdout.fileno()
+        if self._fd is None:
+            self._fd = _open_file(self._path)
+        size = os.fstat(self._fd).st_size
+        if size and size + line_bytes > self._max_bytes:
+            self._shift_backups(self._path)
+            self.close()
+            self._fd = _open_file(self._path)
+        return self._fd
+
+    def _shift_backups(self, path: Path) -> None:
+        names = [path, *(Path(f"{path}.{number}") for number in range(1, self._backups + 1))]
+        for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
+            # Somebody may have taken a file away.
+            with suppress(FileNotFoundError):
+                newer.replace(older)
+        if not self._backups:
+            path.unlink(missing_ok=True)
+
+    def _explain(self, error: OSError) -> PublishError:
+        if isinstance(error, PublishError):
+            return error
+        remedies = {
+            errno.ENOENT: f"create the folder {self._path.parent}" if self._path else "",
+            errno.EACCES: "let the user that runs this write there, or choose another folder",
+            errno.EROFS: "choose a folder that can be written",
+            errno.EISDIR: "name a file, not a folder",
+            errno.ENOSPC: "free some space; until then results are dropped",
+            errno.EDQUOT: "free some space; until then results are dropped",
+        }
+        remedy = remedies.get(error.errno or 0, "check the disk")
+        return PublishError(f"{self.name}: {error.strerror}", remedy)
+
+
+def _open_file(path: Path) -> int:
+    """Open for appending, alone, with the last line whole. Raises OSError or PublishError."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+    fd = os.open(path, flags, 0o644)
+    try:
+        # Two writers would rotate the file away under each other.
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _cut_half_line(fd, path)
+    except BlockingIOError as error:
+        os.close(fd)
+        raise PublishError(
+            f"{path} is being written by another process", "give each service its own file"
+        ) from error
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _cut_half_line(fd: int, path: Path) -> None:
+    size = os.fstat(fd).st_size
+    tail = os.pread(fd, _TAIL_BYTES, max(0, size - _TAIL_BYTES)) if size else b""
+    half_line = tail[tail.rfind(b"\n") + 1 :]
+    # A power cut can also leave zeros where data never reached the card.
+    begun = half_line.rstrip(b"\0")
+    if not (begun.startswith(_LINE_START) or _LINE_START.startswith(begun)):
+        raise PublishError(
+            f"{path} does not end in a message of this program", "choose another file"
+        )
+    if half_line:
+        os.ftruncate(fd, size - len(half_line))

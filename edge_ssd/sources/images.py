@@ -1,0 +1,163 @@
+"""Still pictures: files and folders, in order, none lost."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ssd.errors import InputError
+from edge_ssd.sources.base import EndOfStream, Source, capture_times
+from edge_ssd.sources.quiet import quiet_opencv
+from edge_ssd.types import Frame, PixelFormat
+
+IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+# How a file of a kind begins, and what a whole one holds at its end.
+_ENDS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG\r\n\x1a\n": b"IEND\xaeB`\x82"}
+
+_logger = logging.getLogger(__name__)
+
+
+class ImageSource(Source):
+    """Picture files in the order given; a folder stands for its pictures in natural order.
+
+    Frames are BGR, turned upright as their EXIF says, with ``path`` set, numbered 0, 1, 2 …
+    in the order they are delivered. A file that cannot be read is reported once in the log,
+    skipped, counted in ``unreadable`` and taken off ``frame_count``.
+
+    paths: files of any name, and folders (not their subfolders).
+    loop: start over after the last picture, for ever.
+
+    ``open`` raises InputError when a path is missing or a folder has no pictures; ``read``
+    when not one of the pictures could be read.
+    """
+
+    live = False
+
+    def __init__(self, name: str, paths: Sequence[Path], loop: bool = False) -> None:
+        super().__init__(name)
+        self._paths = paths
+        self._loop = loop
+        self._files: list[Path] = []
+        self._next = 0
+        self._number = 0
+        self._unreadable = 0
+
+    def open(self) -> None:
+        """List the files; see the class for what is raised."""
+        self._files = [file for path in self._paths for file in _files(path)]
+        if not self._files:
+            raise InputError("no pictures were given", "name at least one picture or folder")
+        self._next = self._number = 0
+
+    def read(self, timeout_s: float) -> Frame | None:
+        """Return the next picture; the timeout is not needed, files never stall for long."""
+        while self._next < len(self._files) or (self._loop and self._files):
+            self._next %= len(self._files)
+            path = self._files[self._next]
+            try:
+                image = read_image(path)
+            except InputError as error:
+                _logger.warning("skipped %s", error.problem)
+                self._unreadable += 1
+                del self._files[self._next]
+                continue
+            self._next += 1
+            return self._frame(path, image)
+        if not self._files and self._unreadable:
+            raise InputError(
+                f"none of the {self._unreadable} pictures could be read",
+                "each is named in a warning above; check that they are complete pictures",
+            )
+        raise EndOfStream
+
+    def close(self) -> None:
+        """Nothing is held open between two pictures."""
+
+    @property
+    def frame_count(self) -> int | None:
+        """Pictures in all, without those found unreadable so far; None when looping."""
+        return None if self._loop else len(self._files)
+
+    @property
+    def unreadable(self) -> int:
+        """How many pictures were reported and skipped so far."""
+        return self._unreadable
+
+    def _frame(self, path: Path, image: NDArray[np.uint8]) -> Frame:
+        number, self._number = self._number, self._number + 1
+        captured_ns, captured_at = capture_times()
+        return Frame(image, PixelFormat.BGR, self.name, number, captured_ns, captured_at, str(path))
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Decode one picture to (height, width, 3) uint8 BGR, upright.
+
+    Grey, transparent and 16-bit pictures are converted. Raises InputError when the file
+    cannot be read, is empty, cut short, or no picture.
+    """
+    quiet_opencv()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", "check the path and permissions") from error
+    if not data:
+        raise InputError(f"{path}: the file is empty", "copy it again")
+    # Decoders differ: some give the half that is there, some print a line of their own.
+    if any(data.startswith(start) and end not in data for start, end in _ENDS.items()):
+        raise InputError(f"{path}: the picture is cut short", "copy it again")
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise InputError(f"{path}: {error.err}", "use a smaller picture") from error
+    if decoded is None:
+        raise InputError(f"{path}: not a picture, or cut short", "open it in a viewer to check")
+    return cast("NDArray[np.uint8]", decoded)
+
+
+def list_folder(folder: Path, extensions: Collection[str]) -> list[Path]:
+    """Return the folder's files that end in one of ``extensions``, img2 before img10.
+
+    Capitals do not matter; hidden files are left out (macOS leaves ``._photo.jpg`` beside
+    photo.jpg). Raises InputError when there are none, or the folder cannot be read.
+    """
+    try:
+        found = [
+            file
+            for file in folder.iterdir()
+            if file.suffix.lower() in extensions and file.name[0] != "." and file.is_file()
+        ]
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}", "check the permissions") from error
+    if not found:
+        raise InputError(
+            f"the folder {folder} has no files ending in {', '.join(sorted(extensions))}",
+            "name the folder that holds them; subfolders are not searched",
+        )
+    return sorted(found, key=_natural_order)
+
+
+def missing(path: Path) -> InputError:
+    """Return the error for a path that is not there."""
+    return InputError(f"{path} does not exist", "check the spelling and the current folder")
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return list_folder(path, IMAGE_EXTENSIONS)
+    if not path.exists():
+        raise missing(path)
+    return [path]
+
+
+def _natural_order(path: Path) -> list[Any]:
+    # Splitting on digits alternates text and number, so like is always compared with like.
+    parts = re.split(r"(\d+)", path.name.casefold())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)] + [path.name]

@@ -1,0 +1,23 @@
+"""Keep OpenCV off stderr: a source reports a broken file itself, once, in one line."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import cv2
+
+_SILENT = 0
+
+
+def quiet_opencv() -> None:
+    """Silence OpenCV's log and its FFmpeg for the whole process; cheap, may be called often.
+
+    A value the user gave to OPENCV_LOG_LEVEL or OPENCV_FFMPEG_LOGLEVEL is left alone. What
+    libjpeg and libpng print of a damaged (not a truncated) picture cannot be reached.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        # The function moved between OpenCV 4 and 5.
+        utils: Any = cv2.utils
+        (cv2 if hasattr(cv2, "setLogLevel") else utils.logging).setLogLevel(_SILENT)
