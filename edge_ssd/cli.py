@@ -181,7 +181,7 @@ def list_models(as_json: bool) -> None:
 def run_until_done(pipeline: Pipeline) -> None:
     """Run a pipeline to its source's end, or to the first SIGINT or SIGTERM.
 
-    Raises PublishError when not every result could be delivered.
+    Raises PublishError when it came to its end and not every result could be delivered.
     """
     from edge_ssd.service.signals import stop_on_signals
 
@@ -190,7 +190,7 @@ def run_until_done(pipeline: Pipeline) -> None:
         while not pipeline.wait(0.2):
             if received:
                 pipeline.stop()
-                break
+                return
     failed = sum(pipeline.stats.snapshot().failed.values())
     if failed:
         raise PublishError(f"{failed} results could not be delivered", "see the warning above")

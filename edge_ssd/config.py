@@ -63,9 +63,9 @@ class SyntheticSource(_Section):
     """A shipped stand-in for a camera: moving shapes, or pictures in a loop."""
 
     type: Literal["synthetic"]
-    width: int = Field(default=640, ge=1, le=10000)
+    width: int = Field(default=640, ge=32, le=10000)
     """Pixels."""
-    height: int = Field(default=480, ge=1, le=10000)
+    height: int = Field(default=480, ge=2, le=10000)
     """Pixels."""
     fps: float | None = Field(default=30.0, gt=0)
     """Frames a second; null for as fast as they are taken."""

@@ -12,6 +12,9 @@ from edge_ssd.models.flatbuffer import Data
 
 Labels = tuple[str | None, ...]
 
+COCO_CLASSES = 90
+"""TensorFlow's COCO detectors number their 80 classes from 1 to 90, with gaps."""
+
 _REMEDY = "give a text file with one name a line"
 _UNUSED = {"", "???", "n/a", "na", "none", "unused"}
 _BACKGROUND = {"", "???", "background", "__background__", "bg", "unlabeled"}

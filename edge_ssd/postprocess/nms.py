@@ -24,10 +24,15 @@ def suppress(
     boxes_yxyx: (K, 4) float32, best first. groups: (K,) int32; only boxes of the same group
     suppress each other (class ids, or zeros for all).
     """
-    clash = _Clash(boxes_yxyx, groups, iou_threshold)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # infinite boxes
+        return np.array(_suppress(_Clash(boxes_yxyx, groups, iou_threshold), limit), np.intp)
+
+
+def _suppress(clash: _Clash, limit: int) -> list[int]:
     kept: list[int] = []
-    for start in range(0, len(groups), BLOCK):
-        block = slice(start, min(start + BLOCK, len(groups)))
+    count = len(clash.groups)
+    for start in range(0, count, BLOCK):
+        block = slice(start, min(start + BLOCK, count))
         # Bit i of an integer is box i of the block: suppressing is one operation on integers.
         suppressed_by = _bits(clash.between(block, block))
         alive = (1 << len(suppressed_by)) - 1
@@ -37,14 +42,14 @@ def suppress(
             index = (alive & -alive).bit_length() - 1
             kept.append(start + index)
             if len(kept) == limit:
-                return np.array(kept, np.intp)
+                return kept
             alive &= ~(suppressed_by[index] | 1 << index)
-    return np.array(kept, np.intp)
+    return kept
 
 
 def _bits(rows: NDArray[np.bool_]) -> list[int]:
     packed = np.packbits(rows, axis=1, bitorder="little")
-    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+    return [int.from_bytes(row, "little") for row in packed.tolist()]
 
 
 class _Clash:
@@ -56,23 +61,21 @@ class _Clash:
     def __init__(self, boxes_yxyx: Boxes, groups: NDArray[np.int32], iou_threshold: float) -> None:
         self.columns = np.ascontiguousarray(boxes_yxyx.T)
         ymin, xmin, ymax, xmax = self.columns
-        with np.errstate(over="ignore", invalid="ignore"):
-            self.areas = (ymax - ymin) * (xmax - xmin)
+        self.areas = (ymax - ymin) * (xmax - xmin)
         self.groups = groups
         self.threshold = np.float32(iou_threshold)
 
     def between(self, a: slice | list[int], b: slice) -> NDArray[np.bool_]:
         """(A, B) bool: whether box a suppresses box b."""
         ymin, xmin, ymax, xmax = self.columns
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            height = np.minimum(ymax[a, None], ymax[b]) - np.maximum(ymin[a, None], ymin[b])
-            width = np.minimum(xmax[a, None], xmax[b]) - np.maximum(xmin[a, None], xmin[b])
-            np.maximum(height, 0, out=height)
-            np.maximum(width, 0, out=width)
-            height *= width
-            union = self.areas[a, None] + self.areas[b]
-            union -= height
-            height /= union
+        height = np.minimum(ymax[a, None], ymax[b]) - np.maximum(ymin[a, None], ymin[b])
+        width = np.minimum(xmax[a, None], xmax[b]) - np.maximum(xmin[a, None], xmin[b])
+        np.maximum(height, 0, out=height)
+        np.maximum(width, 0, out=width)
+        height *= width
+        union = self.areas[a, None] + self.areas[b]
+        union -= height
+        height /= union
         clash: NDArray[np.bool_] = height > self.threshold
         clash &= self.groups[a, None] == self.groups[b]
         return clash

@@ -65,24 +65,29 @@ class Postprocessor:
 
     def __call__(self, heads: RawHeads, geometry: Geometry) -> Detections:
         """Return the frame's detections, clipped to it; boxes outside it are dropped."""
-        found = self.in_model_space(heads)
-        boxes = clip_yxyx(undo(geometry, found.boxes_yxyx))
+        boxes, found, kept = self._select(heads)
+        boxes = clip_yxyx(undo(geometry, boxes[kept]))
         inside = area_yxyx(boxes) > 0
-        return Detections(boxes[inside], found.scores[inside], found.class_ids[inside])
+        kept = kept[inside]
+        return Detections(boxes[inside], found.scores[kept], found.class_ids[kept])
 
     def in_model_space(self, heads: RawHeads) -> Detections:
         """Return the detections normalised to the network's input, not clipped."""
+        boxes, found, kept = self._select(heads)
+        return Detections(boxes[kept], found.scores[kept], found.class_ids[kept])
+
+    def _select(self, heads: RawHeads) -> tuple[Boxes, Candidates, NDArray[np.intp]]:
+        """Return the candidates' boxes, the candidates, and the indices of those to keep."""
         options = self.options
         exact = options.nms == "op-compatible"
         limit = heads.scores.values.size if exact else options.max_candidates
-        candidates = self._filter(heads.scores, limit)
+        found = self._filter(heads.scores, limit)
         if exact:
-            candidates = _best_class_only(candidates)
-        boxes = self._decode(heads.boxes, candidates.anchors)
+            found = _best_class_only(found)
+        boxes = self._decode(heads.boxes, found.anchors)
         per_class = options.nms == "per-class"
-        groups = candidates.class_ids if per_class else np.zeros_like(candidates.class_ids)
-        kept = suppress(boxes, groups, options.iou_threshold, options.max_detections)
-        return Detections(boxes[kept], candidates.scores[kept], candidates.class_ids[kept])
+        groups = found.class_ids if per_class else np.zeros_like(found.class_ids)
+        return boxes, found, suppress(boxes, groups, options.iou_threshold, options.max_detections)
 
     def _decode(self, encodings: QuantizedTensor, anchors: NDArray[np.intp]) -> Boxes:
         real = dequantize(encodings.values[anchors], encodings.scale, encodings.zero_point)

@@ -10,7 +10,7 @@ from pathlib import Path
 from edge_ssd import config
 from edge_ssd.config import Config, ModelOptions, PostprocessSection, PreprocessOptions
 from edge_ssd.detector import Detector
-from edge_ssd.errors import ConfigError, ModelError
+from edge_ssd.errors import ConfigError, InputError, ModelError
 from edge_ssd.models import catalogue, labels
 from edge_ssd.models.labels import Labels
 from edge_ssd.models.loading import load
@@ -19,7 +19,7 @@ from edge_ssd.postprocess.anchors import for_model
 from edge_ssd.publishers.jsonl import JsonLinesPublisher
 from edge_ssd.service.pipeline import Outlet, Pipeline
 from edge_ssd.sources.base import Source
-from edge_ssd.sources.images import ImageSource
+from edge_ssd.sources.images import IMAGE_EXTENSIONS, ImageSource, list_folder
 from edge_ssd.sources.synthetic import Fault, SyntheticSource
 from edge_ssd.sources.video import VideoSource
 
@@ -55,10 +55,9 @@ def labels_of(network: Detector) -> Labels:
     spec, classes = network.spec, network.classes
     if spec.labels:
         return labels.fit(spec.labels, classes, f"the label list for {spec.name}")
-    coco = tuple(catalogue.describe(catalogue.DEFAULT).get("labels", list))
-    if classes == len(coco):
+    if classes == labels.COCO_CLASSES:
         log.info("%s brings no labels; its %d classes are taken for COCO's", spec.name, classes)
-        return coco
+        return tuple(catalogue.describe(catalogue.DEFAULT).get("labels", list))
     return (None,) * classes
 
 
@@ -97,7 +96,6 @@ def source(options: Config) -> Source:
         case config.ImagesSource():
             return ImageSource(name, [_existing(section.path, "source.path")], section.loop)
         case config.SyntheticSource():
-            pictures = section.images and _existing(section.images, "source.images")
             return SyntheticSource(
                 name,
                 width=section.width,
@@ -105,7 +103,7 @@ def source(options: Config) -> Source:
                 fps=section.fps,
                 frame_limit=section.frame_limit,
                 live=section.live,
-                images=sorted(pictures.iterdir()) if pictures else (),
+                images=_pictures(section.images) if section.images else (),
                 faults=[Fault(**fault.model_dump()) for fault in section.faults],
             )
 
@@ -113,6 +111,13 @@ def source(options: Config) -> Source:
 def publisher(section: config.PublisherOptions) -> JsonLinesPublisher:
     """Return the publisher an entry of ``publishers`` describes."""
     return JsonLinesPublisher(section.path, section.max_bytes, section.backups)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    try:
+        return list_folder(_existing(folder, "source.images"), IMAGE_EXTENSIONS)
+    except InputError as error:
+        raise ConfigError([f"source.images: {error.problem}"], error.remedy) from None
 
 
 def _existing(path: Path, option: str) -> Path:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from privileges import without_root_rights
 
 from edge_ssd.errors import PublishError
 from edge_ssd.publishers.jsonl import JsonLinesPublisher
@@ -158,10 +159,8 @@ def test_a_missing_folder_or_a_folder_in_place_of_the_file_is_refused(tmp_path: 
 
 
 def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
     tmp_path.chmod(0o500)
-    with pytest.raises(PublishError, match="Permission denied"):
+    with without_root_rights(), pytest.raises(PublishError, match="Permission denied"):
         write(tmp_path / "out.jsonl", 0)
 
 

@@ -1,0 +1,69 @@
+"""A camera five times faster than the network: how old are the detections?
+
+Prints one JSON object. The age is compared with the network's own period, measured in the same
+run, so the ratio holds on any machine: at most 2 periods at the 99th percentile is the aim.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+
+from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
+from edge_ssd.publishers.base import Publisher
+from edge_ssd.service import build
+from edge_ssd.service.pipeline import Outlet, Pipeline
+from edge_ssd.sources.synthetic import SyntheticSource
+from edge_ssd.types import FrameResult
+
+FASTER = 5
+FRAMES = 4000
+INVOKES = 100
+
+
+class Numbers(Publisher):
+    """Keeps which frames were inferred."""
+
+    name = "numbers"
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def publish(self, result: FrameResult) -> None:
+        self.seen.append(result.frame.number)
+
+
+def main() -> None:
+    network = build.detector(ModelOptions(threads=1), PreprocessOptions())
+    periods = []
+    for _ in range(INVOKES):
+        begun = time.perf_counter()
+        network.interpreter.invoke()
+        periods.append((time.perf_counter() - begun) * 1e3)
+    period_ms = statistics.median(periods)
+    source = SyntheticSource("camera", 640, 480, FASTER * 1e3 / period_ms, FRAMES, live=True)
+    labels = build.labels_of(network)
+    numbers = Numbers()
+    postprocessor = build.postprocessor(network, labels, PostprocessSection())
+    pipeline = Pipeline(source, network, postprocessor, [Outlet(numbers)], labels)
+    pipeline.start()
+    pipeline.wait()
+    stats = pipeline.stats.snapshot()
+    report = {
+        "inference_period_ms": round(period_ms, 2),
+        "captured": stats.captured,
+        "dropped": stats.dropped,
+        "inferred": stats.inferred,
+        "skipped_by_the_camera": source.skipped,
+        "inferred_twice": len(numbers.seen) - len(set(numbers.seen)),
+        "age_p50_periods": round(stats.age_p50_ms / period_ms, 2),
+        "age_p99_periods": round(stats.age_p99_ms / period_ms, 2),
+    }
+    json.dump(report, sys.stdout)
+    print()
+
+
+if __name__ == "__main__":
+    main()
