@@ -6,6 +6,7 @@ speed drifts still gives true ratios.
 
 from __future__ import annotations
 
+import copy
 import json
 import statistics
 import subprocess
@@ -13,21 +14,23 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from edge_ssd.config import Config, parse
 from edge_ssd.detector import Detector
-from edge_ssd.detector.runtime import Interpreter, clamp_threads, load_interpreter
+from edge_ssd.detector.runtime import clamp_threads, load_interpreter
 from edge_ssd.errors import InputError, PipelineError
+from edge_ssd.postprocess import Postprocessor
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.service import build
 from edge_ssd.service.pipeline import Outlet, Pipeline
 from edge_ssd.sources.base import frames
-from edge_ssd.types import Frame, FrameResult, Geometry, RawHeads, Timing
+from edge_ssd.types import Frame, FrameResult, Geometry, Timing
 
 ROUNDS = 5
 THRESHOLDS = (0.5, 0.05, 0.01)
@@ -94,27 +97,27 @@ def measure(options: Config, count: int = 100) -> Report:
     Raises InputError when the source has fewer than two frames.
     """
     detector = build.detector(options.model, options.preprocess)
-    heads = [_heads(detector, frame) for frame in _frames(options, count)]
-    if len(heads) < 2:
+    found = sum(1 for _ in _frames(options, count))
+    if found < 2:
         raise InputError("fewer than two frames to measure with", "give a longer recording")
     bare_ms, fps, stages = [], [], []
     for _ in range(ROUNDS):
-        bare_ms.append(_bare_ms(detector, len(heads)))
-        speed, timing = _pipeline_fps(options, detector, len(heads))
+        bare_ms.append(_bare_ms(detector, found))
+        speed, timing = _pipeline_fps(options, detector, found)
         fps.append(speed)
         stages.append(timing)
     start_ms, memory_mb = _service(options)
     return Report(
         model=detector.spec.name,
         threads=clamp_threads(options.model.threads),
-        frames=len(heads),
+        frames=found,
         bare_invoke_ms=statistics.median(bare_ms),
         bare_fps=1e3 / statistics.median(bare_ms),
         pipeline_fps=statistics.median(fps),
         pipeline_to_bare=statistics.median(f * b / 1e3 for f, b in zip(fps, bare_ms, strict=True)),
         stages=sorted(stages, key=lambda timing: timing.inference_ms)[ROUNDS // 2],
-        postprocess_ms=_postprocess_ms(options, detector, heads),
-        op_ms=_op_ms(options, detector, count),
+        postprocess_ms=_postprocess_ms(options, detector, found),
+        op_ms=_op_ms(options, detector, found),
         cold_start_ms=start_ms,
         memory_mb=memory_mb,
     )
@@ -122,11 +125,6 @@ def measure(options: Config, count: int = 100) -> Report:
 
 def _frames(options: Config, count: int) -> Iterator[Frame]:
     return islice(frames(build.source(options)), count)
-
-
-def _heads(detector: Detector, frame: Frame) -> RawHeads:
-    detector.set_frame(frame)
-    return detector.invoke()
 
 
 def _bare_ms(detector: Detector, count: int) -> float:
@@ -156,45 +154,55 @@ def _pipeline_fps(options: Config, detector: Detector, count: int) -> tuple[floa
     return (len(finished) - 1) / seconds, pipeline.stats.snapshot().timing
 
 
-def _postprocess_ms(options: Config, detector: Detector, heads: list[RawHeads]) -> dict[str, float]:
-    """Median time to postprocess these heads, by score threshold, interleaved."""
-    candidates = {
-        threshold: build.postprocessor(
-            detector,
-            build.labels_of(detector),
-            options.postprocess.model_copy(update={"score_threshold": threshold}),
-        )
-        for threshold in THRESHOLDS
-    }
+def _postprocess_ms(options: Config, detector: Detector, count: int) -> dict[str, float]:
+    """Median time to postprocess the heads of these frames, by score threshold, interleaved."""
+    candidates = _postprocessors(options, detector)
     times: dict[float, list[float]] = {threshold: [] for threshold in THRESHOLDS}
-    for frame_heads in heads:
-        for threshold, postprocess in candidates.items():
-            begun = time.perf_counter()
-            postprocess(frame_heads, Geometry())
-            times[threshold].append((time.perf_counter() - begun) * 1e3)
+    heads = []
+    for frame in _frames(options, count):
+        detector.set_frame(frame)
+        heads.append(detector.invoke())
+    for number, each in enumerate(heads):
+        fresh = copy.deepcopy(each)  # just handed over, as the postprocessing thread gets them
+        for turn in range(len(THRESHOLDS)):
+            threshold = THRESHOLDS[(number + turn) % len(THRESHOLDS)]
+            postprocess = partial(candidates[threshold], fresh, Geometry())
+            times[threshold].append(_milliseconds(postprocess))
     return {f"{threshold:g}": statistics.median(row) for threshold, row in times.items()}
 
 
 def _op_ms(options: Config, detector: Detector, count: int) -> float | None:
-    """What the model's own postprocess op costs: with it minus without it, frame by frame."""
+    """Median cost of the model's own op: the network with it minus without, frame by frame."""
     if detector.spec.content is None:
         return None
-    stock = load_interpreter(
-        replace(detector.spec, content=None), options.model.runtime, options.model.threads
-    )
+    whole = replace(detector.spec, content=None)
+    stock = load_interpreter(whole, options.model.runtime, options.model.threads)
     index = stock.get_input_details()[0]["index"]
     differences = []
     for frame in _frames(options, count):
         prepared = detector.prepare(frame)
         stock.set_tensor(index, prepared.tensor[None])
         detector.set_prepared(prepared)
-        differences.append(_invoke_ms(stock) - _invoke_ms(detector.interpreter))
+        with_op = _milliseconds(stock.invoke)
+        differences.append(with_op - _milliseconds(detector.interpreter.invoke))
     return statistics.median(differences)
 
 
-def _invoke_ms(interpreter: Interpreter) -> float:
+def _postprocessors(options: Config, detector: Detector) -> dict[float, Postprocessor]:
+    labels = build.labels_of(detector)
+    sections = {
+        threshold: options.postprocess.model_copy(update={"score_threshold": threshold})
+        for threshold in THRESHOLDS
+    }
+    return {
+        threshold: build.postprocessor(detector, labels, section)
+        for threshold, section in sections.items()
+    }
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
     begun = time.perf_counter()
-    interpreter.invoke()
+    call()
     return (time.perf_counter() - begun) * 1e3
 
 

@@ -32,8 +32,8 @@ def clip_yxyx(boxes_yxyx: Boxes) -> Boxes:
 
 def area_yxyx(boxes_yxyx: Boxes) -> Boxes:
     """(...,) height x width of (..., 4) corners; negative when one side is turned round."""
-    ymin, xmin, ymax, xmax = np.moveaxis(boxes_yxyx, -1, 0)
-    area: Boxes = (ymax - ymin) * (xmax - xmin)
+    sides = boxes_yxyx[..., 2:] - boxes_yxyx[..., :2]
+    area: Boxes = sides[..., 0] * sides[..., 1]
     return area
 
 

@@ -59,23 +59,22 @@ class _Clash:
     """
 
     def __init__(self, boxes_yxyx: Boxes, groups: NDArray[np.int32], iou_threshold: float) -> None:
-        self.columns = np.ascontiguousarray(boxes_yxyx.T)
-        ymin, xmin, ymax, xmax = self.columns
-        self.areas = (ymax - ymin) * (xmax - xmin)
+        corners = np.ascontiguousarray(boxes_yxyx.T)
+        self.low, self.high = corners[:2], corners[2:]
+        height, width = self.high - self.low
+        self.areas = height * width
         self.groups = groups
         self.threshold = np.float32(iou_threshold)
 
     def between(self, a: slice | list[int], b: slice) -> NDArray[np.bool_]:
         """(A, B) bool: whether box a suppresses box b."""
-        ymin, xmin, ymax, xmax = self.columns
-        height = np.minimum(ymax[a, None], ymax[b]) - np.maximum(ymin[a, None], ymin[b])
-        width = np.minimum(xmax[a, None], xmax[b]) - np.maximum(xmin[a, None], xmin[b])
-        np.maximum(height, 0, out=height)
-        np.maximum(width, 0, out=width)
-        height *= width
+        sides = np.minimum(self.high[:, a, None], self.high[:, None, b])
+        sides -= np.maximum(self.low[:, a, None], self.low[:, None, b])
+        np.maximum(sides, 0, out=sides)
+        intersection = sides[0] * sides[1]
         union = self.areas[a, None] + self.areas[b]
-        union -= height
-        height /= union
-        clash: NDArray[np.bool_] = height > self.threshold
+        union -= intersection
+        intersection /= union
+        clash: NDArray[np.bool_] = intersection > self.threshold
         clash &= self.groups[a, None] == self.groups[b]
         return clash

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from edge_ssd.boxes import Boxes, area_yxyx, clip_yxyx
 from edge_ssd.models.spec import BoxCoderScales
-from edge_ssd.postprocess.box_coder import decode, dequantize
+from edge_ssd.postprocess.box_coder import BoxDecoder
 from edge_ssd.postprocess.candidates import CandidateFilter, Candidates
 from edge_ssd.postprocess.nms import suppress
-from edge_ssd.types import Detections, Geometry, QuantizedTensor, RawHeads
+from edge_ssd.types import Detections, Geometry, RawHeads
 
 NmsMode = Literal["per-class", "class-agnostic", "op-compatible"]
 
@@ -46,7 +46,7 @@ class Postprocessor:
     """The postprocessing of one model with one set of options.
 
     anchors_cyxhw: (N, 4) float32. classes: how many the model has, background not counted.
-    background, sigmoid: as ModelSpec has them.
+    background, sigmoid: as ModelSpec has them. Belongs to one thread.
     """
 
     def __init__(
@@ -58,9 +58,8 @@ class Postprocessor:
         sigmoid: bool,
         options: PostprocessOptions,
     ) -> None:
-        self.anchors = anchors_cyxhw
-        self.box_coder = box_coder
         self.options = options
+        self._decode = BoxDecoder(anchors_cyxhw, box_coder)
         self._filter = CandidateFilter(_thresholds(options, classes), background, sigmoid)
 
     def __call__(self, heads: RawHeads, geometry: Geometry) -> Detections:
@@ -88,10 +87,6 @@ class Postprocessor:
         per_class = options.nms == "per-class"
         groups = found.class_ids if per_class else np.zeros_like(found.class_ids)
         return boxes, found, suppress(boxes, groups, options.iou_threshold, options.max_detections)
-
-    def _decode(self, encodings: QuantizedTensor, anchors: NDArray[np.intp]) -> Boxes:
-        real = dequantize(encodings.values[anchors], encodings.scale, encodings.zero_point)
-        return decode(real, self.anchors[anchors], self.box_coder)
 
 
 def undo(geometry: Geometry, boxes_yxyx: Boxes) -> Boxes:

@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -83,6 +84,7 @@ class Pipeline:
         self._stopping = False
         self._frames: Channel[_Captured] = Channel(1 if source.live else 2, lossy=source.live)
         self._inferred: Channel[_Inferred] = Channel(2)
+        self._finished: _Inferred | None = None
         self._results: list[Channel[FrameResult]] = [
             Channel(outlet.queue_size, lossy=source.live) for outlet in outlets
         ]
@@ -95,7 +97,7 @@ class Pipeline:
         worker = partial(Worker, on_error=self._on_error, clock=lambda: self._clock_ns() / 1e9)
         return [
             worker("capture", self._capture, begin=self._open, end=self._close),
-            worker("inference", self._infer, end=self._inferred.close),
+            worker("inference", self._infer, end=self._end_inference),
             worker("postprocess", self._postprocess, end=self._end_results),
             *(
                 worker(
@@ -191,7 +193,9 @@ class Pipeline:
         return _Captured(frame, prepared, (self._clock_ns() - begun) / 1e6)
 
     def _infer(self) -> None:
-        item = self._frames.get(POLL_S)
+        item = self._frames.get(0 if self._finished else POLL_S)
+        if item is None or not item.prepared:
+            self._hand_over()
         if item is None:
             return
         begun = self._clock_ns()
@@ -199,14 +203,28 @@ class Pipeline:
             geometry = self.detector.set_prepared(item.prepared)
         else:
             geometry = self.detector.set_frame(item.frame)
+        self._hand_over()
         ready = self._clock_ns()
         heads = self.detector.invoke()
         done = self._clock_ns()
         self.stats.count(inferred=1)
         preprocess_ms = item.preprocess_ms + (ready - begun) / 1e6
-        self._inferred.put(
-            _Inferred(item.frame, heads, geometry, preprocess_ms, (done - ready) / 1e6)
-        )
+        self._finished = _Inferred(item.frame, heads, geometry, preprocess_ms, (done - ready) / 1e6)
+
+    def _hand_over(self) -> None:
+        """Pass the finished heads on; last before the network runs again.
+
+        The network runs without Python's lock. Passed on earlier, the heads would wake the
+        postprocessing thread, which would take that lock from this one.
+        """
+        finished, self._finished = self._finished, None
+        if finished:
+            self._inferred.put(finished)
+
+    def _end_inference(self) -> None:
+        with suppress(Closed):
+            self._hand_over()
+        self._inferred.close()
 
     def _postprocess(self) -> None:
         item = self._inferred.get(POLL_S)
