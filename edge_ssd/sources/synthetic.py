@@ -67,8 +67,8 @@ class SyntheticSource(Source):
         hands in its own.
 
     ``close`` from another thread wakes a waiting ``read``, which then returns None. A live
-    source that is opened again goes on with the next number, so that an error strikes once
-    and no number comes twice; any other starts over.
+    source that is opened again goes on with the next number and without the stall it was in,
+    so that a fault strikes once and no number comes twice; any other starts over.
 
     Raises ValueError for a size too small, InputError (``open``) for an unreadable picture,
     DeviceError (``open``, ``read``) where a fault says so.
@@ -118,7 +118,9 @@ class SyntheticSource(Source):
         if not self.live:
             self._number = 0
         self._closed.clear()
-        self._due_ns = self._clock() + self._stall_ns(self._number)
+        self._due_ns = self._clock()
+        if not self._number:
+            self._due_ns += self._stall_ns(0)
 
     def read(self, timeout_s: float) -> Frame | None:
         """Wait for the next frame; None when it is not due in time or ``close`` was called."""

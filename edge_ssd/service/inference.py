@@ -1,0 +1,80 @@
+"""The inference thread's work: frames to raw heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from edge_ssd.detector import Detector
+from edge_ssd.service.capture import Captured
+from edge_ssd.service.channels import Channel, Closed
+from edge_ssd.service.stats import Stats
+from edge_ssd.service.worker import POLL_S
+from edge_ssd.types import Frame, Geometry, RawHeads
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inferred:
+    """What the network said of a frame, and what that took."""
+
+    frame: Frame
+    heads: RawHeads
+    geometry: Geometry
+    preprocess_ms: float
+    inference_ms: float
+
+
+class Inference:
+    """Owns the network. ``step`` and ``end`` run in the inference thread."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        inbox: Channel[Captured],
+        outbox: Channel[Inferred],
+        stats: Stats,
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self.detector = detector
+        self._inbox = inbox
+        self._outbox = outbox
+        self._stats = stats
+        self._clock_ns = clock_ns
+        self._finished: Inferred | None = None
+
+    def step(self) -> None:
+        """Infer one frame. Raises Closed when there are no more."""
+        item = self._inbox.get(0 if self._finished else POLL_S)
+        if item is None or not item.prepared:
+            self._hand_over()
+        if item is None:
+            return
+        begun = self._clock_ns()
+        if item.prepared:
+            geometry = self.detector.set_prepared(item.prepared)
+        else:
+            geometry = self.detector.set_frame(item.frame)
+        self._hand_over()
+        ready = self._clock_ns()
+        heads = self.detector.invoke()
+        done = self._clock_ns()
+        self._stats.count(inferred=1)
+        preprocess_ms = item.preprocess_ms + (ready - begun) / 1e6
+        self._finished = Inferred(item.frame, heads, geometry, preprocess_ms, (done - ready) / 1e6)
+
+    def end(self) -> None:
+        """Hand over what is finished, and close."""
+        with suppress(Closed):
+            self._hand_over()
+        self._outbox.close()
+
+    def _hand_over(self) -> None:
+        """Pass the finished heads on; for a prepared frame, last before the network runs.
+
+        The network runs without Python's lock. Passed on earlier, the heads would wake the
+        postprocessing thread, which would take that lock from this one.
+        """
+        finished, self._finished = self._finished, None
+        if finished:
+            self._outbox.put(finished)

@@ -1,0 +1,51 @@
+"""A publisher thread's work: deliver results, count what fails, say so once."""
+
+from __future__ import annotations
+
+import logging
+
+from edge_ssd.errors import PublishError
+from edge_ssd.publishers.base import Publisher
+from edge_ssd.service.channels import Channel
+from edge_ssd.service.stats import Stats
+from edge_ssd.service.worker import POLL_S
+from edge_ssd.types import FrameResult
+
+log = logging.getLogger(__name__)
+
+
+class Publishing:
+    """Owns a publisher and its queue. ``step`` runs in the publisher's thread.
+
+    lossy: when the queue is full, its oldest result is discarded and counted as shed;
+        otherwise ``offer`` waits.
+    """
+
+    def __init__(self, publisher: Publisher, queue_size: int, lossy: bool, stats: Stats) -> None:
+        self.publisher = publisher
+        self.inbox: Channel[FrameResult] = Channel(queue_size, lossy)
+        self._stats = stats
+        self._failing = False
+
+    def offer(self, result: FrameResult) -> None:
+        """Queue a result; any thread. Raises Closed."""
+        self._stats.count_results(self.publisher.name, shed=self.inbox.put(result))
+
+    def step(self) -> None:
+        """Publish one result. Raises Closed when there are no more."""
+        result = self.inbox.get(POLL_S)
+        if result is None:
+            return
+        name = self.publisher.name
+        try:
+            self.publisher.publish(result)
+        except PublishError as error:
+            self._stats.count_results(name, failed=1)
+            if not self._failing:
+                log.warning("%s; results are dropped and counted until it works again", error)
+            self._failing = True
+            return
+        self._stats.count_results(name, published=1)
+        if self._failing:
+            log.warning("%s works again", name)
+        self._failing = False
