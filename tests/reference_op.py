@@ -25,9 +25,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from tflite_builder import (
+from tflite_builder import Kind
+from tflite_models import (
     POSTPROCESS_OUTPUTS,
-    Kind,
     Kinds,
     PostprocessOptions,
     postprocess_op_model,

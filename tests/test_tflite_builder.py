@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from reference_op import installed_runtimes
-from tflite_builder import (
+from tflite_builder import Model, quantize
+from tflite_models import (
     FLOATS,
     INT8,
     POSTPROCESS_OUTPUTS,
     STOCK,
     Kinds,
-    Model,
     PostprocessOptions,
     classifier_model,
     edgetpu_model,
     postprocess_op_model,
-    quantize,
     raw_heads_model,
     stock_like_model,
 )

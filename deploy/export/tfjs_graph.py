@@ -1,0 +1,106 @@
+"""Reads a TensorFlow.js graph model (model.json and its weight shards) into plain numpy.
+
+model.json holds a TensorFlow GraphDef in protobuf's JSON form, without the constants' values
+(`modelTopology`), and where each constant lies in the shards (`weightsManifest`).
+"""
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from deploy.export import ExportError
+
+_DTYPES = {"float32": np.dtype("<f4"), "int32": np.dtype("<i4")}
+
+
+class Node(NamedTuple):
+    """One operation: `inputs` are node names, `attributes` the GraphDef's own JSON."""
+
+    name: str
+    op: str
+    inputs: tuple[str, ...]
+    attributes: dict[str, Any]
+
+
+class Graph(NamedTuple):
+    """A whole graph: every node by name, and the value of every constant by its node's name."""
+
+    nodes: dict[str, Node]
+    constants: dict[str, np.ndarray]
+
+
+def read_graph(model_json: Path) -> Graph:
+    """Read model.json and the shards beside it."""
+    model = json.loads(model_json.read_text(encoding="utf-8"))
+    nodes = {
+        entry["name"]: Node(entry["name"], entry["op"], tuple(entry["input"]), entry["attr"])
+        for entry in model["modelTopology"]["node"]
+    }
+    constants: dict[str, np.ndarray] = {}
+    for group in model["weightsManifest"]:
+        shards = b"".join((model_json.parent / path).read_bytes() for path in group["paths"])
+        constants.update(_split_shards(group["weights"], shards))
+    return Graph(nodes, constants)
+
+
+def _split_shards(entries: list[dict[str, Any]], shards: bytes) -> dict[str, np.ndarray]:
+    """Cut one group's concatenated shards into its constants, which lie one after another."""
+    constants = {}
+    offset = 0
+    for entry in entries:
+        name, dtype = entry["name"], _DTYPES.get(entry["dtype"])
+        if dtype is None or "quantization" in entry:
+            raise ExportError(f"constant {name}: only plain float32 and int32 weights can be read")
+        count = int(np.prod(entry["shape"], dtype=np.int64))
+        end = offset + count * dtype.itemsize
+        if end > len(shards):
+            raise ExportError(f"constant {name}: the weight shards end too early, fetch them again")
+        constants[name] = np.frombuffer(shards, dtype, count, offset).reshape(entry["shape"])
+        offset = end
+    if offset != len(shards):
+        raise ExportError(f"the weight shards hold {len(shards)} bytes, model.json lists {offset}")
+    return constants
+
+
+def nodes_between(
+    graph: Graph, feed: str, fetches: Collection[str], allowed_ops: Collection[str]
+) -> list[Node]:
+    """The nodes that compute `fetches` from `feed`, each after its inputs, constants left out.
+
+    A node whose op is not in `allowed_ops` is refused by name.
+    """
+    ordered: dict[str, Node] = {}
+    pending = [(name, False) for name in reversed(list(fetches))]
+    while pending:
+        name, inputs_done = pending.pop()
+        if name in ordered or name == feed or name in graph.constants:
+            continue
+        node = graph.nodes.get(name)
+        if node is None:
+            raise ExportError(f"node {name} is missing from the graph, is this the right model?")
+        if node.op not in allowed_ops:
+            raise ExportError(f"node {name}: op {node.op} is not one of {', '.join(allowed_ops)}")
+        if inputs_done:
+            ordered[name] = node
+        else:
+            pending.append((name, True))
+            pending.extend((data_input, False) for data_input in reversed(data_inputs(node)))
+    return list(ordered.values())
+
+
+def data_inputs(node: Node) -> tuple[str, ...]:
+    """The inputs a node computes with; a Reshape's second one is only its target shape."""
+    return node.inputs[:1] if node.op == "Reshape" else node.inputs
+
+
+def text(node: Node, attribute: str) -> str:
+    """A string attribute, which the JSON holds as a list of byte values."""
+    return bytes(node.attributes[attribute]["s"]).decode("ascii")
+
+
+def integers(node: Node, attribute: str) -> list[int]:
+    """A list-of-integers attribute, which the JSON holds as decimal strings."""
+    return [int(value) for value in node.attributes[attribute]["list"]["i"]]

@@ -1,0 +1,106 @@
+"""What rebuilds the bundled models, as far as it needs neither TensorFlow nor a network."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from deploy.export import ExportError, calibration, packages
+from deploy.export.tfjs_graph import nodes_between, read_graph
+
+CONTENT = b"a picture"
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture(params=["tgz", "whl"])
+def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    path = tmp_path / f"package.{request.param}"
+    if request.param == "whl":
+        with zipfile.ZipFile(path, "w") as wheel:
+            wheel.writestr("img/a.jpg", CONTENT)
+    else:
+        with tarfile.open(path, "w:gz") as tarball:
+            entry = tarfile.TarInfo("package/img/a.jpg")
+            entry.size = len(CONTENT)
+            tarball.addfile(entry, io.BytesIO(CONTENT))
+    return path
+
+
+def test_a_file_is_read_out_of_its_package(archive: Path) -> None:
+    assert packages.member(archive, "img/a.jpg", SHA256) == CONTENT
+
+
+def test_another_file_than_expected_is_refused_with_both_hashes(archive: Path) -> None:
+    with pytest.raises(ExportError, match=rf"another file: sha256 {SHA256}, not 00"):
+        packages.member(archive, "img/a.jpg", "00" * 32)
+
+
+def test_a_missing_file_is_named(archive: Path) -> None:
+    with pytest.raises(ExportError, match=r"has no file img/b\.jpg"):
+        packages.member(archive, "img/b.jpg", SHA256)
+
+
+def test_every_calibration_photo_has_a_licence_and_comes_once() -> None:
+    photos = calibration.photos()
+    assert len(photos) == len({photo.sha256 for photo in photos}) == 46
+    assert all(photo.package.licence and len(photo.sha256) == 64 for photo in photos)
+
+
+def tfjs_model(folder: Path, **changes: Any) -> Path:
+    """image -> Add(weights) -> Relu6, the weights in one shard."""
+    weights = np.array([1, 2, 3], "<f4")
+    (folder / "shard").write_bytes(weights.tobytes())
+    entry = {"name": "w", "shape": [3], "dtype": "float32"} | changes.pop("weights", {})
+    nodes = [
+        {"name": "image", "op": "Placeholder", "input": [], "attr": {}},
+        {"name": "w", "op": "Const", "input": [], "attr": {}},
+        {"name": "sum", "op": "Add", "input": ["image", "w"], "attr": {}},
+        {"name": "out", "op": changes.pop("op", "Relu6"), "input": ["sum"], "attr": {}},
+    ]
+    model = {
+        "modelTopology": {"node": nodes},
+        "weightsManifest": [{"paths": ["shard"], "weights": [entry]}],
+    }
+    path = folder / "model.json"
+    path.write_text(json.dumps(model))
+    return path
+
+
+def test_the_graph_and_its_constants_are_read(tmp_path: Path) -> None:
+    graph = read_graph(tfjs_model(tmp_path))
+    np.testing.assert_array_equal(graph.constants["w"], [1, 2, 3])
+    plan = nodes_between(graph, "image", ["out"], ["Add", "Relu6"])
+    assert [node.name for node in plan] == ["sum", "out"]
+
+
+def test_an_unknown_operation_is_refused_by_name(tmp_path: Path) -> None:
+    graph = read_graph(tfjs_model(tmp_path, op="FancyOp"))
+    with pytest.raises(ExportError, match="node out: op FancyOp"):
+        nodes_between(graph, "image", ["out"], ["Add", "Relu6"])
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ({"shape": [4]}, "w: the weight shards end too early"),
+        ({"shape": [2]}, "the weight shards hold 12 bytes"),
+        ({"dtype": "bool"}, "w: only plain float32 and int32"),
+        ({"quantization": {}}, "w: only plain float32 and int32"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(
+    weights: dict[str, Any], expected: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportError, match=expected):
+        read_graph(tfjs_model(tmp_path, weights=weights))
