@@ -87,7 +87,8 @@ def options(model: str, recording: Path | None, count: int, threads: int | None)
     """Return a configuration to measure: a video or folder, or else moving shapes."""
     source: dict[str, Any] = {"type": "synthetic", "live": False, "fps": None, "frame_limit": count}
     if recording:
-        source = {"type": "images" if recording.is_dir() else "video", "path": str(recording.resolve())}
+        kind = "images" if recording.is_dir() else "video"
+        source = {"type": kind, "path": str(recording.resolve())}
     return parse({"source": source, "model": {"name": model, "threads": threads}})
 
 
