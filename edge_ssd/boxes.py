@@ -51,4 +51,5 @@ def iou_yxyx(boxes_a_yxyx: Boxes, boxes_b_yxyx: Boxes) -> Boxes:
     area_a, area_b = area_yxyx(boxes_a_yxyx)[:, None], area_yxyx(boxes_b_yxyx)[None, :]
     with np.errstate(divide="ignore", invalid="ignore"):
         iou = intersection / (area_a + area_b - intersection)
-    return np.where((area_a > 0) & (area_b > 0), iou, np.float32(0))
+    solid: Boxes = np.where((area_a > 0) & (area_b > 0), iou, np.float32(0))
+    return solid

@@ -97,7 +97,7 @@ class CandidateFilter:
         real = _sigmoid(real) if self._sigmoid else real
         ascending = np.sort(stored)
         reach = real[ascending.view(np.uint8)] >= self._thresholds[:, None]
-        return _Limits(real, ascending[reach.argmax(axis=1)], reach.any(axis=1))
+        return _Limits(real, ascending[reach.argmax(axis=1)], np.logical_or.reduce(reach, axis=1))
 
     def _float_limits(self, _scores: QuantizedTensor) -> _Limits:
         least = self._thresholds

@@ -37,7 +37,8 @@ def _suppress(clash: _Clash, limit: int) -> list[int]:
         suppressed_by = _bits(clash.between(block, block))
         alive = (1 << len(suppressed_by)) - 1
         if kept:
-            alive &= ~_bits(clash.between(kept, block).any(axis=0, keepdims=True))[0]
+            by_kept = np.logical_or.reduce(clash.between(kept, block), axis=0, keepdims=True)
+            alive &= ~_bits(by_kept)[0]
         while alive:
             index = (alive & -alive).bit_length() - 1
             kept.append(start + index)
