@@ -24,6 +24,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector):
+    """Likewise for a file that skips itself whole."""
+    report = yield
+    if STRICT and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is a failure here: {report.longrepr}"
+    return report
+
+
 @pytest.fixture(params=runtime.installed())
 def runtime_name(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each TensorFlow Lite runtime installed here, in turn."""

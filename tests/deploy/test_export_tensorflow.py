@@ -8,12 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.tensorflow
-pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from deploy.export.quantise import quantise
-from deploy.export.rebuild import rebuild
 from deploy.export.tfjs_graph import Graph, Node
 
 from edge_ssd.detector.runtime import load_interpreter
@@ -43,7 +39,12 @@ def small_graph() -> Graph:
     return Graph({node.name: node for node in nodes}, constants)
 
 
+@pytest.mark.tensorflow
 def test_a_quantised_network_equals_its_float_graph_within_its_quanta(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    from deploy.export.quantise import quantise
+    from deploy.export.rebuild import rebuild
+
     network = rebuild(small_graph(), "image", (1, 8, 8, 3), {"heads": "out"})
     images = np.random.default_rng(6).uniform(-1, 1, (20, 1, 8, 8, 3)).astype(np.float32)
     path = tmp_path / "small.tflite"
