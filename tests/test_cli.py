@@ -205,9 +205,7 @@ def test_bench_measures_and_prints_json(folder: Path) -> None:
     assert report["frames"] == 12
     assert report["op_ms"] is None
     assert report["pipeline_fps"] > 0
-    assert report["pipeline_to_bare"] == pytest.approx(
-        report["pipeline_fps"] / report["bare_fps"], rel=0.5
-    )
+    assert report["pipeline_to_bare"] > 0
     assert set(report["postprocess_ms"]) == {"0.5", "0.05", "0.01"}
     assert report["memory_mb"] > 10
     assert report["cold_start_ms"] > 0

@@ -19,6 +19,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, help="an existing folder")
     parser.add_argument("--golden", type=Path, default=Path("demo/images/coffee.jpg"))
     arguments = parser.parse_args()
+    if not arguments.output.is_dir():
+        parser.error(f"--output: {arguments.output} is no folder, make it first")
     try:
         export(arguments.output, arguments.golden)
     except ExportError as error:

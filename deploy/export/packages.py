@@ -41,7 +41,12 @@ def fetch(package: Package, folder: Path) -> Path:
             f"{package.name}=={package.version}",
         ]  # fmt: skip
     before = set(folder.iterdir())
-    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    try:
+        finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise ExportError(
+            f"{package.label} cannot be fetched: {command[0]} is not installed, install it"
+        ) from None
     arrived = set(folder.iterdir()) - before
     if finished.returncode or len(arrived) != 1:
         reason = (finished.stderr.strip().splitlines() or ["no archive arrived"])[-1]

@@ -51,6 +51,12 @@ def test_a_missing_file_is_named(archive: Path) -> None:
         packages.member(archive, "img/b.jpg", SHA256)
 
 
+def test_a_missing_npm_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ExportError, match=r"^npm a 1 cannot be fetched: npm is not installed"):
+        packages.fetch(packages.Package("npm", "a", "1", "MIT"), tmp_path)
+
+
 def test_every_calibration_photo_has_a_licence_and_comes_once() -> None:
     photos = calibration.photos()
     assert len(photos) == len({photo.sha256 for photo in photos}) == 46
