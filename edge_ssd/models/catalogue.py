@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from functools import cache
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def find(name_or_path: str) -> Path:
     """Return the file of a catalogue name or path. Raises ModelError when there is none."""
     if name_or_path in bundled():
         return bundled()[name_or_path]
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))  # noqa: PTH111 (pathlib's raises for ~nobody)
     if path.is_file():
         return path
     if path.is_dir():

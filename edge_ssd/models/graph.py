@@ -22,6 +22,7 @@ POSTPROCESS_OP = "TFLite_Detection_PostProcess"
 EDGETPU_OP = "edgetpu-custom-op"
 
 _CUSTOM = 32
+_OMITTED = -1  # an optional input of an operator
 _DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 7: "<i2", 9: "i1", 10: "<f8"}
 
 
@@ -118,14 +119,34 @@ class Graph:
         stored = self.model.vector(4).table(tensor.buffer).vector(0)
         try:
             values = np.frombuffer(stored.array("u1"), tensor.dtype).reshape(tensor.shape)
-            if len(tensor.scales):
-                values = (values.astype(np.float32) - tensor.zero_points) * tensor.scales
         except (TypeError, ValueError):
             raise ModelError(
                 f"tensor {tensor.name!r} should be {tensor.shape} {tensor.dtype} and holds "
                 f"{stored.length} bytes; it is not a constant of the model"
             ) from None
-        return values.astype(np.float32)
+        if not len(tensor.scales) == len(tensor.zero_points) <= 1:
+            raise ModelError(f"constant {tensor.name!r} has more than one scale or zero point")
+        with np.errstate(all="ignore"):  # a damaged scale; what is not finite is refused later
+            if len(tensor.scales):
+                values = (values.astype(np.float32) - tensor.zero_points) * tensor.scales
+            return values.astype(np.float32)
+
+    def check(self) -> None:
+        """Raise ModelError unless every tensor, operator and stored weight is in the file.
+
+        tflite-runtime does not look: it reads beyond the end of a file that was cut short.
+        """
+        stored = self.model.vector(4)
+        for buffer in stored.tables():
+            buffer.vector(0)
+        for tensor in self.tensors:
+            stored.table(tensor.buffer)
+        for operator in self.operators:
+            for index in (*operator.inputs, *operator.outputs):
+                if index != _OMITTED:
+                    self.tensor(index)
+        if not self.inputs or not self.outputs:
+            raise ModelError("the model has no input or no output", "give another file")
 
     def custom_operator(self, code: str) -> Operator | None:
         """Return the first operator with this custom name, or None."""
@@ -141,14 +162,21 @@ class Graph:
 
 
 def custom_options(operator: Operator) -> dict[str, Any]:
-    """Return the options of a custom operator that keeps them as a flexbuffer map."""
+    """Return the options of a custom operator that keeps them as a flexbuffer map.
+
+    Options that are no numbers are None: bytes that only look like nested vectors could take
+    for ever to read.
+    """
     try:
-        options = flexbuffers.Loads(operator.custom_options)
+        options = flexbuffers.GetRoot(operator.custom_options).AsMap
+        if len(options.Keys) > 100:
+            raise ValueError(f"{len(options.Keys)} of them")
+        return {
+            key.AsKey: value.Value if value.IsNumeric or value.IsBool else None
+            for key, value in zip(options.Keys, options.Values, strict=True)
+        }
     except Exception as error:  # the library raises whatever the bytes lead it to
         raise ModelError(f"the options of {operator.code} cannot be read: {error}") from None
-    if not isinstance(options, dict):
-        raise ModelError(f"the options of {operator.code} are not a map")
-    return options
 
 
 def promote_inputs(graph: Graph, operator: Operator, count: int) -> bytes:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import logging
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from edge_ssd.errors import ModelError
 from edge_ssd.models.flatbuffer import Data
+
+log = logging.getLogger(__name__)
 
 Labels = tuple[str | None, ...]
 
@@ -46,11 +49,13 @@ def packed_in(data: Data) -> list[str]:
         return []
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for name in archive.namelist():
-                if name.endswith(".txt") and archive.getinfo(name).file_size < 1_000_000:
-                    return parse(archive.read(name).decode("utf-8", "replace"))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
-        pass  # bytes that only look like an archive
+            for info in archive.infolist():
+                # Only of these two does zipfile bound what a damaged archive unpacks to.
+                plain = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+                if plain and info.filename.endswith(".txt") and info.file_size < 1_000_000:
+                    return parse(archive.read(info).decode("utf-8", "replace"))
+    except Exception as error:  # zipfile raises whatever the bytes lead it to
+        log.debug("the model file ends like an archive of labels, and is none: %s", error)
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ def load(name_or_path: str, labels_path: Path | None = None) -> ModelSpec:
     spec = _described(path, data)
     try:
         graph = Graph(data)
+        graph.check()
         operator = graph.custom_operator(POSTPROCESS_OP)
         if operator:
             spec = _without_op(spec, graph, operator)
@@ -53,8 +55,13 @@ def _without_op(spec: ModelSpec, graph: Graph, operator: Operator) -> ModelSpec:
     if len(operator.inputs) != 3:
         raise ModelError(f"{POSTPROCESS_OP} has {len(operator.inputs)} inputs, and needs 3")
     boxes, scores, anchors = (graph.tensor(index) for index in operator.inputs)
+    if anchors.shape[-1:] != (4,):
+        raise ModelError(f"its anchors are {list(anchors.shape)}, and must be [N, 4]")
     options = custom_options(operator)
     columns = scores.shape[-1] if scores.shape else 0
+    classes = _option(options, "num_classes", columns - 1)
+    if columns not in (classes, classes + 1):
+        raise ModelError(f"its scores are {list(scores.shape)}, and do not fit {classes:g} classes")
     return replace(
         spec,
         content=promote_inputs(graph, operator, 2),
@@ -66,7 +73,7 @@ def _without_op(spec: ModelSpec, graph: Graph, operator: Operator) -> ModelSpec:
             _option(options, "w_scale", 5.0),
         ),
         heads=(boxes.name, scores.name),
-        background=columns != _option(options, "num_classes", columns - 1),
+        background=columns != classes,
         iou_threshold=_option(options, "nms_iou_threshold", 0.6),
     )
 
@@ -75,4 +82,6 @@ def _option(options: Mapping[str, Any], name: str, default: float) -> float:
     value = options.get(name, default)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ModelError(f"the option {name} of {POSTPROCESS_OP} is {value!r}, and not a number")
+    if not math.isfinite(value):
+        raise ModelError(f"the option {name} of {POSTPROCESS_OP} is {value}")
     return float(value)

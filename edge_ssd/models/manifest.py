@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +24,17 @@ from edge_ssd.models.spec import BoxCoderScales, InputNormalization, ModelSpec, 
 SCHEMA = 1
 
 _T = TypeVar("_T")
+_WORDS = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+}
+
+
+class ManifestError(ModelError):
+    """What a manifest says cannot be used; names the file and the key."""
 
 
 class Entry:
@@ -32,21 +46,34 @@ class Entry:
             raise self.error("", "must be an object")
         self.values: dict[str, Any] = values
 
-    def error(self, key: str, problem: str) -> ModelError:
+    def error(self, key: str, problem: str) -> ManifestError:
         """Return the error for one key."""
-        return ModelError(
-            f"manifest {self.path}: {self.place}{key} {problem}",
+        return ManifestError(
+            f"manifest {self.path}: {f'{self.place}{key}'.rstrip('.') or 'it'} {problem}",
             "correct it, or remove the manifest if it belongs to another model",
         )
+
+    @contextmanager
+    def placed(self) -> Iterator[None]:
+        """Name this place in the errors of what is made of it."""
+        try:
+            yield
+        except ManifestError:
+            raise
+        except (TypeError, ValueError, OverflowError) as error:
+            problem = error.problem if isinstance(error, ModelError) else error
+            raise self.error("", f"cannot be used: {problem}") from None
 
     def get(self, key: str, kind: type[_T], default: _T | None = None) -> _T:
         """Return ``values[key]``, which must be of this kind (an integer is a float too)."""
         value = self.values.get(key, default)
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        if kind is float and type(value) is int and abs(value) < 1 << 53:
             value = float(value)
-        if not isinstance(value, kind):
-            found = "is missing" if value is None else f"is {value!r}"
-            raise self.error(key, f"{found}, and must be of type {kind.__name__}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise self.error(key, "is too large a number")
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            found = "is missing" if key not in self.values else f"is {json.dumps(value)[:40]}"
+            raise self.error(key, f"{found}, and must be {_WORDS[kind]}")
         return value
 
     def entry(self, key: str) -> Entry:
@@ -57,9 +84,12 @@ class Entry:
 def read(path: Path) -> Entry:
     """Read a manifest. Raises ModelError when it is not one."""
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"manifest {path} cannot be read: {error}") from None
+        values = json.loads(path.read_text("utf-8-sig"), parse_constant=_no_number)
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"manifest {path} cannot be read: {getattr(error, 'strerror', None) or error}",
+            "correct it, or remove it",
+        ) from None
     manifest = Entry(values, path)
     if manifest.get("schema", int, 0) != SCHEMA:
         raise manifest.error("schema", f"must be {SCHEMA}")
@@ -80,7 +110,6 @@ def verify(manifest: Entry, data: Data) -> None:
 
 def spec(manifest: Entry, path: Path) -> ModelSpec:
     """Return what the engine needs of a manifest, for the model file at ``path``."""
-    pixels, scales = manifest.entry("input"), manifest.entry("box_coder")
     heads = manifest.entry("heads")
     activation = manifest.get("score_activation", str, "none")
     if activation not in ("none", "sigmoid"):
@@ -89,36 +118,58 @@ def spec(manifest: Entry, path: Path) -> ModelSpec:
         name=manifest.get("name", str, path.stem),
         path=path,
         anchors=_anchors(manifest.entry("anchors")),
-        normalization=InputNormalization(
-            pixels.get("mean", float, 127.5), pixels.get("std", float, 127.5)
-        ),
-        box_coder=BoxCoderScales(
-            scales.get("y_scale", float, 10.0),
-            scales.get("x_scale", float, 10.0),
-            scales.get("h_scale", float, 5.0),
-            scales.get("w_scale", float, 5.0),
-        ),
+        normalization=_normalization(manifest.entry("input")),
+        box_coder=_box_coder(manifest.entry("box_coder")),
         heads=(heads.get("boxes", str), heads.get("scores", str)) if heads.values else None,
-        labels=tuple(manifest.get("labels", list, [])),
+        labels=_labels(manifest),
         background=manifest.get("background", bool, True),
         sigmoid=activation == "sigmoid",
-        iou_threshold=manifest.entry("postprocess").get("iou_threshold", float, 0.6),
+        iou_threshold=_iou_threshold(manifest.entry("postprocess")),
     )
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _normalization(entry: Entry) -> InputNormalization:
+    with entry.placed():
+        return InputNormalization(entry.get("mean", float, 127.5), entry.get("std", float, 127.5))
+
+
+def _box_coder(entry: Entry) -> BoxCoderScales:
+    with entry.placed():
+        return BoxCoderScales(
+            entry.get("y_scale", float, 10.0),
+            entry.get("x_scale", float, 10.0),
+            entry.get("h_scale", float, 5.0),
+            entry.get("w_scale", float, 5.0),
+        )
+
+
+def _labels(manifest: Entry) -> tuple[str | None, ...]:
+    names = manifest.get("labels", list, [])
+    if not all(name is None or isinstance(name, str) for name in names):
+        raise manifest.error("labels", "must be texts (null for a class id that is not used)")
+    return tuple(names)
+
+
+def _iou_threshold(entry: Entry) -> float:
+    threshold = entry.get("iou_threshold", float, 0.6)
+    if not 0 <= threshold <= 1:
+        raise entry.error("iou_threshold", f"is {threshold}, and must be from 0 to 1")
+    return threshold
 
 
 def _anchors(entry: Entry) -> NDArray[np.float32] | SsdAnchorLayout | None:
     if not entry.values:
         return None
     kind = entry.get("type", str)
-    try:
+    with entry.placed(), np.errstate(over="ignore"):
         if kind == "ssd":
             return _layout(entry)
         if kind == "table":
             return np.array(entry.get("values_cyxhw", list), np.float32).reshape(-1, 4)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, ModelError):
-            raise
-        raise entry.error("", f"cannot be read: {error}") from None
     raise entry.error("type", f"is {kind!r}, and must be ssd or table")
 
 
@@ -127,7 +178,7 @@ def _layout(entry: Entry) -> SsdAnchorLayout:
     low, high = entry.get("min_scale", float, 0.2), entry.get("max_scale", float, 0.95)
     even = [*np.linspace(low, high, len(grids)).tolist(), 1.0]
     ratios = entry.get("aspect_ratios", list)
-    per_layer = ratios if isinstance(ratios[0], list) else [ratios] * len(grids)
+    per_layer = ratios if ratios and isinstance(ratios[0], list) else [ratios] * len(grids)
     return SsdAnchorLayout(
         grids=grids,
         scales=tuple(float(scale) for scale in entry.get("scales", list, even)),
