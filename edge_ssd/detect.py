@@ -41,7 +41,7 @@ def pipeline(
     labels = build.labels_of(network)
     publishers: list[Publisher] = [ProgressBar(source)]
     if as_json:
-        publishers.append(build.publisher(JsonLinesOptions(type="jsonl")))
+        publishers.append(build.publisher(JsonLinesOptions(type="jsonl"), source.name))
     else:
         publishers.append(TablePublisher(tqdm.write))
     if annotate_to:

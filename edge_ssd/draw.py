@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ssd.detector.preprocess import interleaved
 from edge_ssd.errors import PublishError
 from edge_ssd.types import Frame, FrameResult, PixelFormat
 
@@ -178,6 +179,7 @@ def _thickness(font_scale: float) -> int:
 
 def _canvas(frame: Frame) -> tuple[Image, int]:
     """A BGR copy, enlarged where needed, and the factor."""
+    frame = interleaved(frame)
     image = frame.image[..., ::-1] if frame.pixel_format is PixelFormat.RGB else frame.image
     factor = max(1, -(-_READABLE_PIXELS // max(frame.width, frame.height)))
     copy = np.array(image, order="C")

@@ -15,21 +15,33 @@ from numpy.typing import NDArray
 
 
 class PixelFormat(str, Enum):
-    """Order of the three bytes of a pixel in memory."""
+    """How a picture's bytes lie in memory; ``Frame.image`` gives the shape of each."""
 
     RGB = "RGB"
     BGR = "BGR"
+    YUV420 = "YUV420"
+    NV12 = "NV12"
+
+    @property
+    def planar(self) -> bool:
+        """Whether brightness and colour lie in planes of their own."""
+        return self in (PixelFormat.YUV420, PixelFormat.NV12)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture and where it came from.
 
-    image: (height, width, 3) uint8, rows may be padded (any strides), order ``pixel_format``.
+    image: uint8, laid out as ``pixel_format`` says. RGB, BGR: (height, width, 3), rows may be
+        padded (any strides). YUV420, NV12: (height * 3 / 2, stride), contiguous, with rows
+        padded to ``stride`` bytes: ``height`` rows of Y, below them for NV12 rows of U and V in
+        turn, for YUV420 all of U and then all of V, two of their rows to one of the image. The
+        colours are BT.601 in video range (16 to 235).
     number: counts from 0 within the source; for still pictures it counts the pictures.
     captured_ns: monotonic clock, nanoseconds, when the picture was taken; for intervals.
     captured_at: UTC wall time of the same moment; for display only.
     path: the file it was read from, or None.
+    size: width and height in pixels, both even, of a YUV420 or NV12 picture; otherwise None.
 
     Raises ValueError when the image has another shape or dtype, or no pixels.
     """
@@ -41,24 +53,42 @@ class Frame:
     captured_ns: int
     captured_at: datetime
     path: str | None = None
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         image = self.image
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        if self.pixel_format.planar:
+            self._check_planes()
+            return
+        pixels = image.ndim == 3 and image.shape[2] == 3 and image.size > 0
+        if not pixels or image.dtype != np.uint8 or self.size is not None:
             raise ValueError(
-                f"a frame must be (height, width, 3) uint8 with at least one pixel, "
-                f"not {image.shape} {image.dtype}"
+                f"a frame must be (height, width, 3) uint8 with at least one pixel and no size "
+                f"of its own, not {image.shape} {image.dtype}"
             )
 
     @property
     def height(self) -> int:
         """Rows, in pixels."""
-        return int(self.image.shape[0])
+        return self.size[1] if self.size else int(self.image.shape[0])
 
     @property
     def width(self) -> int:
         """Columns, in pixels."""
-        return int(self.image.shape[1])
+        return self.size[0] if self.size else int(self.image.shape[1])
+
+    def _check_planes(self) -> None:
+        image = self.image
+        width, height = self.size or (0, 0)
+        rows, stride = image.shape if image.ndim == 2 else (0, 0)
+        even = width % 2 == height % 2 == stride % 2 == 0
+        fits = 0 < width <= stride and height > 0 and rows == height * 3 // 2
+        if not (even and fits and image.dtype == np.uint8 and image.flags.c_contiguous):
+            raise ValueError(
+                f"a {self.pixel_format.value} frame must have an even size and be "
+                f"(height * 3 / 2, stride) contiguous uint8, not {width}x{height} in "
+                f"{image.shape} {image.dtype}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

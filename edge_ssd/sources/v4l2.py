@@ -1,0 +1,60 @@
+"""V4L2's pixel formats to BGR, for cameras whose pictures OpenCV hands over unconverted."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_PACKED = {
+    "YUYV": cv2.COLOR_YUV2BGR_YUYV,
+    "YUY2": cv2.COLOR_YUV2BGR_YUY2,
+    "YVYU": cv2.COLOR_YUV2BGR_YVYU,
+    "UYVY": cv2.COLOR_YUV2BGR_UYVY,
+}
+_PLANAR = {
+    "NV12": cv2.COLOR_YUV2BGR_NV12,
+    "NV21": cv2.COLOR_YUV2BGR_NV21,
+    "YU12": cv2.COLOR_YUV2BGR_I420,
+    "YV12": cv2.COLOR_YUV2BGR_YV12,
+}
+_PLAIN = {"GREY": cv2.COLOR_GRAY2BGR, "RGB3": cv2.COLOR_RGB2BGR, "BGR3": None}
+_CODES: dict[str, int | None] = {**_PACKED, **_PLANAR, **_PLAIN}
+_JPEG = ("MJPG", "JPEG")
+
+
+def to_bgr(raw: NDArray[Any], fourcc: str, width: int, height: int) -> NDArray[np.uint8] | None:
+    """Return one picture as (height, width, 3) uint8 BGR; None for a damaged JPEG.
+
+    raw: what OpenCV gave: already (height, width, 3), or the camera's bytes in any shape.
+    fourcc, width, height: what the camera says it sends.
+
+    Raises ValueError that says what came, when it cannot be understood.
+    """
+    if raw.dtype != np.uint8:
+        raise ValueError(f"{raw.dtype} numbers of shape {raw.shape}, which is not known here")
+    if raw.ndim == 3 and raw.shape[2] == 3:
+        return cast("NDArray[np.uint8]", raw)
+    data = np.ascontiguousarray(raw).reshape(-1)
+    if fourcc in _JPEG:
+        return cast("NDArray[np.uint8] | None", cv2.imdecode(data, cv2.IMREAD_COLOR))
+    layout = _layout(fourcc, width, height)
+    if layout is None or data.size != np.prod(layout):
+        raise ValueError(
+            f"{data.size} bytes a picture of {width}x{height} {fourcc}, which is not known here"
+        )
+    picture, code = data.reshape(layout), _CODES[fourcc]
+    return picture if code is None else cast("NDArray[np.uint8]", cv2.cvtColor(picture, code))
+
+
+def _layout(fourcc: str, width: int, height: int) -> tuple[int, ...] | None:
+    """Return the array shape of a picture without padding; None for an unknown format."""
+    if fourcc in _PACKED:
+        return (height, width, 2)
+    if fourcc in _PLANAR:
+        return (height * 3 // 2, width)
+    if fourcc in _PLAIN:
+        return (height, width) if fourcc == "GREY" else (height, width, 3)
+    return None
