@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ssd.detector.heads import Head, resolve
+from edge_ssd.detector.heads import Head, describe, resolve
 from edge_ssd.detector.preprocess import InputTensor, Preprocessor
-from edge_ssd.detector.runtime import load_interpreter
+from edge_ssd.detector.runtime import Interpreter, load_interpreter, signature_outputs
+from edge_ssd.detector.shared import TensorLayout
 from edge_ssd.errors import ModelError
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.types import Frame, Geometry, QuantizedTensor, RawHeads
@@ -28,28 +30,32 @@ class Prepared:
     geometry: Geometry
 
 
-class Detector:
-    """A loaded model. ``prepare`` may run in any thread; the rest belongs to one.
+class InvokeLost(Exception):
+    """The network failed on the frame in its input, and may be invoked with the next one.
 
-    Raises ModelError when the file cannot be run or is not an SSD, RuntimeMissingError when
-    no runtime can run it.
+    That frame is lost; why has been logged.
     """
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        runtime: str = "auto",
-        threads: int | None = 1,
-        resize: str = "stretch",
-    ) -> None:
+
+class Network(ABC):
+    """What a model takes and gives, and how it is run, wherever that is.
+
+    tensors: its input, box encodings and class scores, as the interpreter has them.
+    ``prepare`` may run in any thread; the rest belongs to one, which calls ``open`` before
+    all else and ``close`` at the end. Raises ModelError when the model is not an SSD.
+    """
+
+    def __init__(self, spec: ModelSpec, interpreter: Interpreter, resize: str) -> None:
         self.spec = spec
-        self.interpreter = load_interpreter(spec, runtime, threads)
-        self._input_index, tensor = _input(self.interpreter.get_input_details(), spec)
-        self.preprocess = Preprocessor(tensor, spec.normalization, resize)
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        self.preprocess = Preprocessor(_input(inputs, spec), spec.normalization, resize)
         try:
-            self.heads = resolve(self.interpreter.get_output_details(), spec.heads)
+            self.heads = resolve(outputs, spec.heads, signature_outputs(interpreter))
         except ModelError as error:
             raise ModelError(f"model {spec.path} has {error.problem}", error.remedy) from None
+        layouts = {layout.index: layout for layout in map(_layout, outputs)}
+        heads = self.heads.boxes, self.heads.scores
+        self.tensors = (_layout(inputs[0]), *(layouts[head.index] for head in heads))
 
     @property
     def classes(self) -> int:
@@ -62,39 +68,97 @@ class Detector:
         out = np.empty((tensor.height, tensor.width, 3), tensor.dtype)
         return Prepared(out, self.preprocess(frame, out))
 
+    def open(self) -> None:
+        """Take the device the network runs on. Raises DeviceError."""
+
+    def close(self) -> None:
+        """Give the device back."""
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Return whether the network can be invoked now, or could within the time given.
+
+        Raises DeviceError when it never will.
+        """
+        return True
+
+    @abstractmethod
     def set_frame(self, frame: Frame) -> Geometry:
         """Resize and quantise a frame straight into the network's input, without a copy."""
-        # A view of a tensor held during invoke() makes it raise: none outlives its line.
-        return self.preprocess(frame, self.interpreter.tensor(self._input_index)()[0])
 
+    @abstractmethod
     def set_prepared(self, prepared: Prepared) -> Geometry:
         """Copy a prepared frame into the network's input."""
-        self.interpreter.tensor(self._input_index)()[0] = prepared.tensor
+
+    @abstractmethod
+    def invoke(self) -> RawHeads:
+        """Run the network on its input; the heads are copies, free to go to another thread.
+
+        Raises InvokeLost.
+        """
+
+
+class Detector(Network):
+    """A model loaded in this process.
+
+    allocate: without it the model is described only, for a class that loads it another way.
+    Raises ModelError when the file cannot be run or is not an SSD, RuntimeMissingError when
+    no runtime can run it.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        runtime: str = "auto",
+        threads: int | None = 1,
+        resize: str = "stretch",
+        allocate: bool = True,
+    ) -> None:
+        self.interpreter = load_interpreter(spec, runtime, threads, allocate)
+        super().__init__(spec, self.interpreter, resize)
+
+    def set_frame(self, frame: Frame) -> Geometry:
+        # A view of a tensor held during invoke() makes it raise: none outlives its line.
+        return self.preprocess(frame, self.interpreter.tensor(self.tensors[0].index)()[0])
+
+    def set_prepared(self, prepared: Prepared) -> Geometry:
+        self.interpreter.tensor(self.tensors[0].index)()[0] = prepared.tensor
         return prepared.geometry
 
     def invoke(self) -> RawHeads:
-        """Run the network on its input; the heads are copies, free to go to another thread."""
         self.interpreter.invoke()
-        return RawHeads(self._copy(self.heads.boxes), self._copy(self.heads.scores))
-
-    def _copy(self, head: Head) -> QuantizedTensor:
-        values = self.interpreter.get_tensor(head.index)
-        return QuantizedTensor(
-            values.reshape(head.anchors, head.columns), head.scale, head.zero_point
+        boxes, scores = self.heads.boxes, self.heads.scores
+        return RawHeads(
+            quantized(boxes, self.interpreter.get_tensor(boxes.index)),
+            quantized(scores, self.interpreter.get_tensor(scores.index)),
         )
 
 
-def _input(inputs: list[dict[str, Any]], spec: ModelSpec) -> tuple[int, InputTensor]:
+def quantized(head: Head, values: NDArray[Any]) -> QuantizedTensor:
+    """Return a head's values, as the interpreter shapes them, as (N, columns)."""
+    shaped = values.reshape(head.anchors, head.columns)
+    return QuantizedTensor(shaped, head.scale, head.zero_point)
+
+
+def _layout(details: dict[str, Any]) -> TensorLayout:
+    shape = tuple(int(size) for size in details["shape"])
+    return TensorLayout(int(details["index"]), shape, np.dtype(details["dtype"]))
+
+
+def _input(inputs: list[dict[str, Any]], spec: ModelSpec) -> InputTensor:
     shape = [int(size) for size in inputs[0]["shape"]] if len(inputs) == 1 else []
     dtype = np.dtype(inputs[0]["dtype"]) if inputs else np.dtype(object)
     fits = len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and min(shape) > 0
     if not fits or dtype not in (np.uint8, np.int8, np.float32):
-        found = ", ".join(f"{item['name']} {list(map(int, item['shape']))}" for item in inputs)
         raise ModelError(
-            f"model {spec.path} takes {found or 'nothing'}; "
+            f"model {spec.path} takes {describe(inputs)}; "
             f"expected one picture [1, height, width, 3] of uint8, int8 or float32",
             "give an SSD detection model",
         )
+    # TFLite shows a size that is not fixed as 1, and as -1 in the signature of the shape.
+    if min(inputs[0]["shape_signature"][1:]) < 0:
+        raise ModelError(
+            f"model {spec.path} takes pictures of any size",
+            "convert it again with a fixed input size, such as 300x300",
+        )
     scale, zero_point = inputs[0]["quantization"]
-    tensor = InputTensor(shape[1], shape[2], dtype, scale or 1.0, zero_point)
-    return int(inputs[0]["index"]), tensor
+    return InputTensor(shape[1], shape[2], dtype, scale, zero_point)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +12,18 @@ from edge_ssd.errors import ModelError
 
 _BOX_WORDS = ("box", "loc", "squeeze", "encoding")
 _SCORE_WORDS = ("score", "class", "conf", "prob")
+_NAME_THEM = 'name them in a manifest beside the model: "heads": {"boxes": ..., "scores": ...}'
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One output: its tensor index, (N, columns) shape and quantisation."""
+    """One output: its tensor index, (N, columns) shape and quantisation.
+
+    names: what the signature calls it, where there is one, and what its tensor is called.
+    """
 
     index: int
-    name: str
+    names: tuple[str, ...]
     anchors: int
     columns: int
     scale: float
@@ -34,48 +38,90 @@ class Heads:
     scores: Head
 
 
-def resolve(outputs: Sequence[dict[str, Any]], names: tuple[str, str] | None = None) -> Heads:
+def resolve(
+    outputs: Sequence[dict[str, Any]],
+    names: tuple[str, str] | None = None,
+    signature: Mapping[int, str] | None = None,
+) -> Heads:
     """Return the heads among the interpreter's output details; their order does not matter.
 
-    names: the (boxes, scores) tensors' names, where the model's manifest or op tells them.
+    names: the (boxes, scores) outputs' names, where the model's manifest or op tells them.
+    signature: the signature's name of each output, by tensor index.
     Raises ModelError that lists what was found when no pair, or more than one, fits.
     """
-    heads = [head for head in map(_head, outputs) if head]
-    pairs = [
-        Heads(boxes, scores)
-        for boxes in heads
-        for scores in heads
-        if boxes is not scores and boxes.columns == 4 and boxes.anchors == scores.anchors
-    ]
+    pairs = _pairs([_head(output, signature or {}) for output in outputs])
+    listed = describe(outputs, signature)
+    if not pairs:
+        raise ModelError(
+            f"no SSD heads: the outputs are {listed}; expected box encodings [1, N, 4] and "
+            f"class scores [1, N, classes] of uint8, int8 or float32, one scale each",
+            "give an SSD detection model (a classifier or another detector family does not fit)",
+        )
     if names:
-        pairs = [pair for pair in pairs if (pair.boxes.name, pair.scores.name) == names]
-    if len(pairs) > 1:
-        pairs = [pair for pair in pairs if _named_so(pair)]
+        pairs = [p for p in pairs if names[0] in p.boxes.names and names[1] in p.scores.names]
+        problem = f"no outputs named {names[0]} (boxes) and {names[1]} (scores)"
+    elif len(pairs) > 1:
+        pairs = _named_so(pairs)
+        problem = "several outputs that may be the box encodings and the class scores"
     if len(pairs) == 1:
         return pairs[0]
-    found = ", ".join(f"{item['name']} {list(map(int, item['shape']))}" for item in outputs)
-    raise ModelError(
-        f"no SSD heads: the outputs are {found or 'none'}; "
-        f"expected box encodings [1, N, 4] and class scores [1, N, classes]",
-        "give an SSD detection model (a classifier or another detector family does not fit)",
-    )
+    raise ModelError(f"{problem}: the outputs are {listed}", _NAME_THEM)
 
 
-def _head(output: dict[str, Any]) -> Head | None:
+def describe(tensors: Sequence[dict[str, Any]], signature: Mapping[int, str] | None = None) -> str:
+    """Return tensor details as a list for people: names, shapes, and a type that is unusual."""
+    shown = []
+    for item in tensors:
+        called = (signature or {}).get(int(item["index"]), item["name"])
+        also = f" ({item['name']})" if called != item["name"] else ""
+        kind = "" if _readable(item) else f" {np.dtype(item['dtype']).name}"
+        per_channel = " with a scale per channel" if _channels(item) > 1 else ""
+        shown.append(f"{called}{also} {[int(n) for n in item['shape']]}{kind}{per_channel}")
+    return ", ".join(shown) or "none"
+
+
+def _head(output: dict[str, Any], signature: Mapping[int, str]) -> Head | None:
     shape = [int(size) for size in output["shape"]]
-    if output["dtype"] not in (np.uint8, np.int8, np.float32) or len(shape) not in (2, 3, 4):
+    if not _readable(output) or _channels(output) > 1 or len(shape) not in (3, 4):
         return None
     columns = shape[-1]
     anchors = int(np.prod(shape[:-1]))
-    if len(shape) == 2 or shape[0] != 1 or anchors < 2 or columns < 1:
+    if shape[0] != 1 or anchors < 2 or columns < 1:
         return None
+    index = int(output["index"])
+    called = (signature[index],) if index in signature else ()
     scale, zero_point = output["quantization"]
-    if len(output["quantization_parameters"]["scales"]) > 1:
-        return None
-    return Head(int(output["index"]), output["name"], anchors, columns, scale or 1.0, zero_point)
+    return Head(index, (*called, output["name"]), anchors, columns, scale or 1.0, zero_point)
 
 
-def _named_so(pair: Heads) -> bool:
-    return any(word in pair.boxes.name.lower() for word in _BOX_WORDS) and any(
-        word in pair.scores.name.lower() for word in _SCORE_WORDS
-    )
+def _pairs(heads: Sequence[Head | None]) -> list[Heads]:
+    """Return every two heads whose shapes belong together."""
+    fit = [head for head in heads if head]
+    return [
+        Heads(boxes, scores)
+        for boxes in fit
+        for scores in fit
+        if boxes is not scores and boxes.columns == 4 and boxes.anchors == scores.anchors
+    ]
+
+
+def _readable(output: dict[str, Any]) -> bool:
+    return output["dtype"] in (np.uint8, np.int8, np.float32)
+
+
+def _channels(output: dict[str, Any]) -> int:
+    return len(output["quantization_parameters"]["scales"])
+
+
+def _named_so(pairs: list[Heads]) -> list[Heads]:
+    """Return the pairs whose signature says which is which; else those whose tensors do."""
+    for which in (0, -1):
+        told = [
+            pair
+            for pair in pairs
+            if any(word in pair.boxes.names[which].lower() for word in _BOX_WORDS)
+            and any(word in pair.scores.names[which].lower() for word in _SCORE_WORDS)
+        ]
+        if len(told) == 1:
+            return told
+    return pairs

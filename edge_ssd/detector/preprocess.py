@@ -6,8 +6,8 @@ input type; where that table is the identity or a sign flip, nothing but the res
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -18,18 +18,25 @@ from edge_ssd.types import Frame, Geometry, PixelFormat
 
 RESIZE_MODES = ("stretch", "letterbox")
 
+# OpenCV's YUV conversions are those of BT.601 in video range, as ``Frame.image`` has them.
+_TO_RGB = {
+    PixelFormat.YUV420: cv2.COLOR_YUV2RGB_I420,
+    PixelFormat.NV12: cv2.COLOR_YUV2RGB_NV12,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class InputTensor:
     """The network's input: height and width in pixels, three RGB channels.
 
-    dtype: uint8, int8 or float32; for float32, scale is 1 and zero_point 0.
+    dtype: uint8, int8 or float32.
+    scale: 0 where the input is not quantised: float32, or pixels as they are.
     """
 
     height: int
     width: int
     dtype: np.dtype[Any]
-    scale: float = 1.0
+    scale: float = 0.0
     zero_point: int = 0
 
 
@@ -59,6 +66,7 @@ class Preprocessor:
         """
         direct = out.dtype != np.float32 and out.flags.c_contiguous
         pixels = out.view(np.uint8) if direct else np.empty(out.shape, np.uint8)
+        frame = interleaved(frame)
         geometry = self._resize(frame.image, pixels)
         if frame.pixel_format is PixelFormat.BGR:
             cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels)
@@ -86,20 +94,32 @@ class Preprocessor:
         return Geometry(inner_height / height, inner_width / width, top / height, left / width)
 
 
+def interleaved(frame: Frame) -> Frame:
+    """Return the frame itself where it is RGB or BGR, otherwise its RGB copy of the same size."""
+    code = _TO_RGB.get(frame.pixel_format)
+    if code is None:
+        return frame
+    # The padding is converted too, and cut off after: one call, and no copy of the planes.
+    # Resizing each plane first would save a quarter of 0.2 ms at 568x320, for even sizes only.
+    image = cast("NDArray[np.uint8]", cv2.cvtColor(frame.image, code)[:, : frame.width])
+    return replace(frame, image=image, pixel_format=PixelFormat.RGB, size=None)
+
+
 def pixel_table(tensor: InputTensor, normalization: InputNormalization) -> NDArray[Any]:
     """Return the (256,) input values of the pixels 0 to 255, in the input's dtype.
 
     ``real = (pixel - mean) / std`` and ``quantised = round(real / scale) + zero_point``
     (Jacob et al. 2018, equation 1). Where a quantised input's own scale maps every pixel to
-    within one step of itself, as in models trained with fake quantisation, the pixel is used
-    as it is.
+    within one step of itself, as in models trained with fake quantisation, or where it has no
+    scale, the pixel is used as it is.
     """
     real = (np.arange(256) - normalization.mean) / normalization.std
     if tensor.dtype == np.float32:
         return real.astype(np.float32)
     limits = np.iinfo(tensor.dtype)
-    quantised = np.round(real / tensor.scale) + tensor.zero_point
-    same = np.arange(256) + limits.min
+    quantised = same = np.arange(256) + limits.min
+    if tensor.scale:
+        quantised = np.round(real / tensor.scale) + tensor.zero_point
     if np.abs(quantised - same).max() <= 1:
         quantised = same
     table: NDArray[Any] = np.clip(quantised, limits.min, limits.max).astype(tensor.dtype)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ssd.detector.delegate import Delegate, load
 from edge_ssd.errors import ModelError, RuntimeMissingError
 from edge_ssd.models.graph import EDGETPU_OP
 from edge_ssd.models.spec import ModelSpec
@@ -39,6 +40,8 @@ class Interpreter(Protocol):
     def get_tensor(self, index: int) -> NDArray[Any]: ...
     def set_tensor(self, index: int, value: NDArray[Any]) -> None: ...
     def tensor(self, index: int) -> Any: ...
+    def get_signature_list(self) -> dict[str, Any]: ...
+    def get_signature_runner(self, key: str) -> Any: ...
 
 
 def installed() -> list[str]:
@@ -80,23 +83,54 @@ def clamp_threads(threads: int | None) -> int:
 
 
 def load_interpreter(
-    spec: ModelSpec, runtime: str = "auto", threads: int | None = 1
+    spec: ModelSpec, runtime: str = "auto", threads: int | None = 1, allocate: bool = True
 ) -> Interpreter:
-    """Return an interpreter with its tensors allocated.
+    """Return an interpreter; what the runtime prints of itself goes to the debug log.
 
+    allocate: without it the model can be described and not run, which needs no delegate.
     Raises RuntimeMissingError when no runtime can be used, ModelError when the file cannot
     be run by it.
     """
-    module = _import(choose(runtime))
+    with _stderr_to_log():
+        return make_interpreter(spec, runtime, threads, allocate=allocate)
+
+
+def make_interpreter(
+    spec: ModelSpec,
+    runtime: str = "auto",
+    threads: int | None = 1,
+    delegate: Delegate | None = None,
+    allocate: bool = True,
+) -> Interpreter:
+    """Return an interpreter, with a delegate where one is given; stderr is left as it is.
+
+    Raises what load_interpreter does, and DeviceError when the delegate cannot be loaded.
+    """
+    module = import_runtime(runtime)
     source = {"model_content": spec.content} if spec.content else {"model_path": str(spec.path)}
+    delegates = {"experimental_delegates": [load(delegate, module)]} if delegate else {}
     clamped = clamp_threads(threads)
     try:
-        with _stderr_to_log():
-            interpreter: Interpreter = module.Interpreter(**source, num_threads=clamped)
+        interpreter: Interpreter = module.Interpreter(**source, num_threads=clamped, **delegates)
+        if allocate:
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise _explain(spec, str(error)) from None
     return interpreter
+
+
+def signature_outputs(interpreter: Interpreter) -> dict[int, str]:
+    """Return what the model's signature calls each output, by tensor index.
+
+    Empty where the file has no signature, or none of exactly the graph's outputs.
+    """
+    outputs = {int(item["index"]) for item in interpreter.get_output_details()}
+    for key in interpreter.get_signature_list():
+        details = interpreter.get_signature_runner(key).get_output_details()
+        named = {int(item["index"]): str(name) for name, item in details.items()}
+        if named.keys() == outputs:
+            return named
+    return {}
 
 
 @contextmanager
@@ -116,7 +150,9 @@ def _stderr_to_log() -> Iterator[None]:
                 log.debug("%s", line)
 
 
-def _import(name: str) -> Any:
+def import_runtime(runtime: str) -> Any:
+    """Return the interpreter module of a runtime. Raises RuntimeMissingError."""
+    name = choose(runtime)
     try:
         return importlib.import_module(MODULES[name])
     except ImportError as error:
@@ -140,7 +176,8 @@ def _explain(spec: ModelSpec, reason: str) -> ModelError:
     if EDGETPU_OP in reason:
         return ModelError(
             f"model {spec.path} is compiled for the Edge TPU and needs its delegate",
-            "use the model file it was compiled from (without _edgetpu in its name)",
+            "set model.delegate to edgetpu, or use the model file it was compiled from (without "
+            "_edgetpu in its name)",
         )
     first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
     return ModelError(

@@ -1,0 +1,64 @@
+"""The Edge TPUs this machine shows, without touching them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+USB_IDS = {"1a6e:089a": "before its first use", "18d1:9302": "in use or used before"}
+"""A stick changes its id when libedgetpu first loads its firmware: udev needs both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tpu:
+    """One Edge TPU.
+
+    name: ``USB 18d1:9302`` or ``PCIe apex_0``.
+    node: the device file that a process must be allowed to write.
+    speed_mbps: the USB link's; 5000 is USB 3, 480 is USB 2; None on PCIe.
+    """
+
+    name: str
+    node: Path
+    speed_mbps: int | None = None
+
+
+def find(root: Path = Path("/")) -> list[Tpu]:
+    """Return every Edge TPU that the kernel knows; ``root`` holds ``sys`` and ``dev``."""
+    usb = [_usb(root, entry.parent) for entry in root.glob("sys/bus/usb/devices/*/idVendor")]
+    pci = [Tpu(f"PCIe {node.name}", node) for node in sorted(root.glob("dev/apex_*"))]
+    return [tpu for tpu in usb if tpu] + pci
+
+
+def holders(node: Path) -> list[str]:
+    """Return ``pid (command)`` of each process that has ``node`` open, where /proc shows it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if any(entry.readlink() == node for entry in (process / "fd").iterdir()):
+                found.append(describe_process(int(process.name)))
+    return found
+
+
+def describe_process(pid: int) -> str:
+    """Return ``pid (command line)``, or the bare pid where /proc does not show it."""
+    with suppress(OSError):
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").strip()
+        if command:
+            return f"{pid} ({command.decode('utf-8', 'replace')[:120]})"
+    return str(pid)
+
+
+def _usb(root: Path, folder: Path) -> Tpu | None:
+    def read(name: str) -> str:
+        return (folder / name).read_text().strip()
+
+    try:
+        usb_id = f"{read('idVendor')}:{read('idProduct')}"
+        if usb_id not in USB_IDS:
+            return None
+        node = root / f"dev/bus/usb/{int(read('busnum')):03d}/{int(read('devnum')):03d}"
+        return Tpu(f"USB {usb_id}", node, int(float(read("speed"))))
+    except (OSError, ValueError):  # it is being unplugged at this moment
+        return None
