@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 import click
 
 from edge_ssd import __version__
-from edge_ssd.errors import ConfigError, EdgeSsdError, PublishError
+from edge_ssd.errors import ConfigError, EdgeSsdError
+from edge_ssd.service import journal
 
 if TYPE_CHECKING:
     from edge_ssd.bench import Report
@@ -37,7 +37,7 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
         except EdgeSsdError as error:
             if click.get_current_context().find_root().params["verbose"]:
                 raise
-            click.echo(f"error: {error}", err=True)
+            click.echo(journal.error_line(str(error)), err=True)
             sys.exit(error.exit_code)
 
     return wrapped
@@ -56,12 +56,7 @@ path_argument = click.Path(path_type=Path)
 @click.version_option(__version__, prog_name="edge-ssd")
 def main(verbose: bool) -> None:
     """Object detection with SSD MobileNet on a Raspberry Pi."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.WARNING,
-        format="%(levelname)s: %(message)s",
-        stream=sys.stderr,
-    )
-    logging.addLevelName(logging.WARNING, "warning")
+    journal.set_up(verbose)
 
 
 @main.command()
@@ -103,10 +98,28 @@ def detect(
 @reports_errors
 def run(path: Path) -> None:
     """Run the service that a configuration describes."""
-    from edge_ssd import config
-    from edge_ssd.service import build
+    from edge_ssd.service.supervisor import serve
 
-    run_until_done(build.pipeline(config.load(path)))
+    serve(path)
+
+
+@main.command("record")
+@click.option("--config", "path", required=True, type=path_argument, help="The YAML file.")
+@click.option("--output", "folder", required=True, type=path_argument, metavar="DIR",
+              help="A new folder for the frames.")  # fmt: skip
+@click.option("--frames", type=click.IntRange(1), help="End after so many [default: at Ctrl-C].")
+@reports_errors
+def record_frames(path: Path, folder: Path, frames: int | None) -> None:
+    """Save a configuration's frames, to detect in them again later."""
+    from edge_ssd import config
+    from edge_ssd.record import record
+    from edge_ssd.service.signals import stop_on_signals
+
+    # Absolute, so that the options saved with the frames are right in their new place.
+    options = config.load(path.absolute())
+    with stop_on_signals(lambda: None) as received:
+        saved = record(options, folder, frames, stopped=lambda: bool(received))
+    click.echo(f"{saved} frames saved; `edge-ssd run --config {folder}/replay.yaml` replays them")
 
 
 @main.command("check-config")
@@ -183,6 +196,7 @@ def run_until_done(pipeline: Pipeline) -> None:
 
     Raises PublishError when it came to its end and not every result could be delivered.
     """
+    from edge_ssd.service.publishing import check_delivered
     from edge_ssd.service.signals import stop_on_signals
 
     with stop_on_signals(pipeline.request_stop) as received:
@@ -191,9 +205,7 @@ def run_until_done(pipeline: Pipeline) -> None:
             if received:
                 pipeline.stop()
                 return
-    failed = sum(pipeline.stats.snapshot().failed.values())
-    if failed:
-        raise PublishError(f"{failed} results could not be delivered", "see the warning above")
+    check_delivered(pipeline.stats)
 
 
 def _table(report: Report) -> str:

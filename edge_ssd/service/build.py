@@ -6,21 +6,27 @@ import difflib
 import logging
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 from edge_ssd import config
 from edge_ssd.config import Config, ModelOptions, PostprocessSection, PreprocessOptions
-from edge_ssd.detector import Detector
-from edge_ssd.errors import ConfigError, InputError, ModelError
+from edge_ssd.detector import Detector, Network
+from edge_ssd.errors import ConfigError, InputError, ModelError, PublishError
 from edge_ssd.models import catalogue, labels
 from edge_ssd.models.labels import Labels
 from edge_ssd.models.loading import load
 from edge_ssd.postprocess import PostprocessOptions, Postprocessor
 from edge_ssd.postprocess.anchors import for_model
+from edge_ssd.publishers.base import Publisher
 from edge_ssd.publishers.jsonl import JsonLinesPublisher
+from edge_ssd.service.networks import network as network_of
 from edge_ssd.service.pipeline import Outlet, Pipeline
 from edge_ssd.sources.base import Source
 from edge_ssd.sources.images import IMAGE_EXTENSIONS, ImageSource, list_folder
+from edge_ssd.sources.network import NetworkCamera
+from edge_ssd.sources.picamera import PiCameraSource
 from edge_ssd.sources.synthetic import Fault, SyntheticSource
+from edge_ssd.sources.usb import UsbCamera
 from edge_ssd.sources.video import VideoSource
 
 log = logging.getLogger(__name__)
@@ -33,24 +39,31 @@ def pipeline(options: Config) -> Pipeline:
     can run the model.
     """
     try:
-        network = detector(options.model, options.preprocess)
+        network = network_of(options.model, options.preprocess)
         names = labels_of(network)
         postprocessing = postprocessor(network, names, options.postprocess)
     except ModelError as error:
         raise ConfigError([f"model: {error.problem}"], error.remedy) from None
-    outlets = [Outlet(publisher(item), item.queue_size) for item in options.publishers]
+    outlets = [outlet(item, options.name) for item in options.publishers]
+    in_thread = options.model.isolation == "thread"
     return Pipeline(
-        source(options), network, postprocessing, outlets, names, options.stall_timeout_s
+        source(options),
+        network,
+        postprocessing,
+        outlets,
+        names,
+        options.stall_timeout_s,
+        invoke_deadline_s=options.model.invoke_deadline_s if in_thread else None,
     )
 
 
 def detector(model: ModelOptions, preprocess: PreprocessOptions) -> Detector:
-    """Return the loaded model. Raises ModelError, RuntimeMissingError."""
+    """Return the model, loaded here for the CPU. Raises ModelError, RuntimeMissingError."""
     spec = load(model.name, model.labels)
     return Detector(spec, model.runtime, model.threads, preprocess.resize)
 
 
-def labels_of(network: Detector) -> Labels:
+def labels_of(network: Network) -> Labels:
     """Return one label per class. Raises ModelError when the counts do not fit."""
     spec, classes = network.spec, network.classes
     if spec.labels:
@@ -61,7 +74,7 @@ def labels_of(network: Detector) -> Labels:
     return (None,) * classes
 
 
-def postprocessor(network: Detector, names: Labels, section: PostprocessSection) -> Postprocessor:
+def postprocessor(network: Network, names: Labels, section: PostprocessSection) -> Postprocessor:
     """Return the postprocessing of a model.
 
     Raises ConfigError for a label it has not, ModelError when its anchors do not fit it.
@@ -106,11 +119,99 @@ def source(options: Config) -> Source:
                 images=_pictures(section.images) if section.images else (),
                 faults=[Fault(**fault.model_dump()) for fault in section.faults],
             )
+        case config.PiCameraSource():
+            return _picamera(name, section)
+        case config.UsbSource():
+            return UsbCamera(
+                name, section.path, section.width, section.height, section.fps, section.fourcc
+            )
+        case config.RtspSource() | config.HttpSource():
+            return _network_camera(name, section)
 
 
-def publisher(section: config.PublisherOptions) -> JsonLinesPublisher:
-    """Return the publisher an entry of ``publishers`` describes."""
-    return JsonLinesPublisher(section.path, section.max_bytes, section.backups)
+def _picamera(name: str, section: config.PiCameraSource) -> Source:
+    width, height = section.lores_width, section.lores_height
+    return PiCameraSource(
+        name,
+        camera=section.camera,
+        size=(section.width, section.height),
+        lores_size=(width, height) if width and height else None,
+        lores_format=section.lores_format,
+        fps=section.fps,
+        rotation=section.rotation,
+        hflip=section.hflip,
+        vflip=section.vflip,
+        controls=section.controls,
+    )
+
+
+def outlet(section: config.PublisherOptions, name: str) -> Outlet:
+    """Return the publisher of an entry of ``publishers``, and its queue; name: the source's."""
+    return Outlet(publisher(section, name), section.queue_size)
+
+
+def publisher(section: config.PublisherOptions, name: str) -> Publisher:
+    """Return the publisher an entry of ``publishers`` describes; name: the source's."""
+    match section:
+        case config.JsonLinesPublisher():
+            return JsonLinesPublisher(section.path, section.max_bytes, section.backups)
+        case config.MqttPublisher():
+            return _mqtt(section, name)
+
+
+def _mqtt(section: config.MqttPublisher, name: str) -> Publisher:
+    # Only who publishes there pays for the import of paho and ssl.
+    from edge_ssd.publishers import credentials, mqtt, mqtt_connection  # noqa: PLC0415
+
+    broker = mqtt_connection.Broker(
+        host=section.host,
+        port=section.port or (8883 if section.tls else 1883),
+        client_id=section.client_id.replace("{name}", name),
+        username=section.username,
+        keepalive_s=section.keepalive_s,
+        availability_topic=section.availability_topic.replace("{name}", name),
+    )
+    delivery = mqtt.Delivery(
+        topic=section.topic.replace("{name}", name),
+        qos=section.qos,
+        retain=section.retain,
+        on_change=section.publish == "on-change",
+        heartbeat_s=section.heartbeat_s,
+        queue_size=section.offline_queue_size,
+        reconnect_min_s=section.reconnect_min_s,
+        reconnect_max_s=section.reconnect_max_s,
+    )
+    password = credentials.Password(section.password_file, section.password_credential)
+    tls = section.tls
+    files = credentials.TlsFiles(tls.ca_file, tls.certificate_file, tls.key_file) if tls else None
+    return mqtt.MqttPublisher(broker, password, files, delivery)
+
+
+def _network_camera(name: str, section: config.RtspSource | config.HttpSource) -> NetworkCamera:
+    return NetworkCamera(
+        name,
+        _with_login(section),
+        section.address,
+        open_timeout_s=section.open_timeout_s,
+        read_timeout_s=section.read_timeout_s,
+    )
+
+
+def _with_login(section: config.RtspSource | config.HttpSource) -> str:
+    """Return the url with user and password. Raises ConfigError when that cannot be read."""
+    # Only a camera with a password pays for the import of ssl.
+    from edge_ssd.publishers import credentials  # noqa: PLC0415
+
+    if section.username is None:
+        return section.url
+    place = credentials.Password(section.password_file, section.password_credential)
+    try:
+        password = credentials.read_password(place)
+    except PublishError as error:
+        raise ConfigError([f"source: {error.problem}"], error.remedy) from None
+    login = ":".join(quote(part, safe="") for part in (section.username, password or ""))
+    scheme, rest = section.url.split("://", 1)
+    return f"{scheme}://{login}@{rest}"
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -8,9 +8,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_ssd.detector import Detector, Prepared
+from edge_ssd.detector import Network, Prepared
 from edge_ssd.errors import DeviceError
 from edge_ssd.service.channels import Channel, Closed
+from edge_ssd.service.pace import Pace
 from edge_ssd.service.stats import Stats
 from edge_ssd.service.worker import POLL_S
 from edge_ssd.sources.base import EndOfStream, Source
@@ -40,18 +41,22 @@ class Capture:
     A live source that fails or stalls is closed and opened again, at growing intervals; the
     outage is logged once, and its end. It must have opened once: an error before that, and
     any error of a recorded source, is raised.
+
+    pace: limits how many of a live source's frames are handed over; the others are dropped
+        and counted. A recorded source has none.
     """
 
     def __init__(
         self,
         source: Source,
-        detector: Detector,
+        detector: Network,
         outbox: Channel[Captured],
         stats: Stats,
         stall_timeout_s: float,
         clock_ns: Callable[[], int],
     ) -> None:
         self.source = source
+        self.pace = Pace()
         self._detector = detector
         self._outbox = outbox
         self._stats = stats
@@ -105,6 +110,9 @@ class Capture:
             log.warning("%s: works again after %.1f s", self.source.name, lost_s)
             self._lost_since_s = None
         self._stats.count(captured=1)
+        if self.source.live and not self.pace.admits(self._last_frame_s):
+            self._stats.count(dropped=1)
+            return
         try:
             self._stats.count(dropped=self._outbox.put(self._prepare(frame)))
         except Closed:

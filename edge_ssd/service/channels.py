@@ -30,6 +30,12 @@ class Channel(Generic[T]):
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def drained(self) -> bool:
+        """Whether nothing will come out any more."""
+        with self._changed:
+            return self._closed and not self._items
+
     def put(self, item: T) -> int:
         """Hand an item over; return how many older ones were discarded for it (0 or 1).
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from edge_ssd.detector import Detector
+from edge_ssd.detector import InvokeLost, Network
 from edge_ssd.service.capture import Captured
 from edge_ssd.service.channels import Channel, Closed
 from edge_ssd.service.stats import Stats
@@ -26,11 +26,11 @@ class Inferred:
 
 
 class Inference:
-    """Owns the network. ``step`` and ``end`` run in the inference thread."""
+    """Owns the network. ``begin``, ``step`` and ``end`` run in the inference thread."""
 
     def __init__(
         self,
-        detector: Detector,
+        detector: Network,
         inbox: Channel[Captured],
         outbox: Channel[Inferred],
         stats: Stats,
@@ -42,9 +42,25 @@ class Inference:
         self._stats = stats
         self._clock_ns = clock_ns
         self._finished: Inferred | None = None
+        self._invoked_ns: int | None = None
+
+    @property
+    def invoking_s(self) -> float:
+        """Seconds since the network was started on a frame it has not done; else 0. Any thread."""
+        begun = self._invoked_ns
+        return 0.0 if begun is None else (self._clock_ns() - begun) / 1e9
+
+    def begin(self) -> None:
+        """Take the device the network runs on. Raises DeviceError."""
+        self.detector.open()
 
     def step(self) -> None:
-        """Infer one frame. Raises Closed when there are no more."""
+        """Infer one frame, or lose it with the network. Raises Closed when there are no more."""
+        if not self.detector.wait_ready(POLL_S):
+            self._hand_over()
+            if self._inbox.drained:
+                raise Closed
+            return
         item = self._inbox.get(0 if self._finished else POLL_S)
         if item is None or not item.prepared:
             self._hand_over()
@@ -56,18 +72,25 @@ class Inference:
         else:
             geometry = self.detector.set_frame(item.frame)
         self._hand_over()
-        ready = self._clock_ns()
-        heads = self.detector.invoke()
+        ready = self._invoked_ns = self._clock_ns()
+        try:
+            heads = self.detector.invoke()
+        except InvokeLost:
+            self._stats.count(dropped=1)
+            return
+        finally:
+            self._invoked_ns = None
         done = self._clock_ns()
         self._stats.count(inferred=1)
         preprocess_ms = item.preprocess_ms + (ready - begun) / 1e6
         self._finished = Inferred(item.frame, heads, geometry, preprocess_ms, (done - ready) / 1e6)
 
     def end(self) -> None:
-        """Hand over what is finished, and close."""
+        """Hand over what is finished, close, and give the device back."""
         with suppress(Closed):
             self._hand_over()
         self._outbox.close()
+        self.detector.close()
 
     def _hand_over(self) -> None:
         """Pass the finished heads on; for a prepared frame, last before the network runs.

@@ -8,17 +8,19 @@ thread resizes it while the network is busy with the one before.
 from __future__ import annotations
 
 import math
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from edge_ssd.detector import Detector
-from edge_ssd.errors import PipelineError
+from edge_ssd.detector import Network
+from edge_ssd.errors import DeviceError, PipelineError
 from edge_ssd.postprocess import Postprocessor
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.service.capture import Capture, Captured
-from edge_ssd.service.channels import Channel
+from edge_ssd.service.channels import Channel, Closed
 from edge_ssd.service.inference import Inference, Inferred
 from edge_ssd.service.publishing import Publishing
 from edge_ssd.service.stats import Stats
@@ -38,22 +40,35 @@ class Outlet:
     queue_size: int = 64
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Change:
+    """What replaces what, from one frame to the next."""
+
+    postprocessor: Postprocessor
+    publishing: Sequence[Publishing]
+    removed: Sequence[Publishing]
+
+
 class Pipeline:
     """Wires one source, one network and any number of publishers, a thread each.
 
     ``start``, then ``wait`` until the source ends, or ``stop``. An error in any worker stops
     all of them and is raised by ``wait`` and ``stop``.
+
+    invoke_deadline_s: how long the network may take for a frame while ``wait`` looks on;
+        beyond that it hangs, which is an error. None where the network sees to that itself.
     """
 
     def __init__(
         self,
         source: Source,
-        detector: Detector,
+        detector: Network,
         postprocessor: Postprocessor,
         outlets: Sequence[Outlet],
         labels: tuple[str | None, ...],
         stall_timeout_s: float = 10.0,
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        invoke_deadline_s: float | None = None,
     ) -> None:
         self.detector = detector
         self.postprocessor = postprocessor
@@ -65,34 +80,36 @@ class Pipeline:
         self.capture = Capture(
             source, detector, self._frames, self.stats, stall_timeout_s, clock_ns
         )
-        self.publishing = [
-            Publishing(outlet.publisher, outlet.queue_size, source.live, self.stats)
-            for outlet in outlets
+        self.publishing: Sequence[Publishing] = [
+            self._publishing(outlet, None) for outlet in outlets
         ]
+        self._offered: Sequence[Publishing] = self.publishing  # as the postprocessing has it
+        self._unended = list(self.publishing)
+        self._changes: deque[Change] = deque()
+        self._change_lock = threading.Lock()
+        self._results_ended = False
         self._failed: Worker | None = None
         self._failed_at = math.inf
+        self._invoke_deadline_s = math.inf if invoke_deadline_s is None else invoke_deadline_s
+        self.inference = Inference(detector, self._frames, self._inferred, self.stats, clock_ns)
         self.workers = self._make_workers()
 
     def _make_workers(self) -> list[Worker]:
-        worker = partial(Worker, on_error=self._on_error, clock=lambda: self._clock_ns() / 1e9)
-        capture = self.capture
-        inference = Inference(
-            self.detector, self._frames, self._inferred, self.stats, self._clock_ns
-        )
+        worker = partial(Worker, on_error=self._on_error, clock=self._now_s)
+        capture, inference = self.capture, self.inference
         return [
             worker("capture", capture.step, begin=capture.begin, end=capture.end),
-            worker("inference", inference.step, end=inference.end),
+            worker("inference", inference.step, begin=inference.begin, end=inference.end),
             worker("postprocess", self._postprocess, end=self._end_results),
-            *(
-                worker(
-                    each.publisher.name,
-                    each.step,
-                    begin=each.publisher.open,
-                    end=each.publisher.close,
-                )
-                for each in self.publishing
-            ),
+            *map(self._publisher_worker, self.publishing),
         ]
+
+    def _publisher_worker(self, each: Publishing) -> Worker:
+        name = each.publisher.name
+        return Worker(name, each.step, self._on_error, each.begin, each.end, self._now_s)
+
+    def _now_s(self) -> float:
+        return self._clock_ns() / 1e9
 
     def start(self) -> None:
         """Start every thread."""
@@ -107,6 +124,7 @@ class Pipeline:
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         for worker in self.workers:
             while not worker.join(min(POLL_S, deadline - time.monotonic())):
+                self._check_network()
                 if self._failed_at + STOP_S < time.monotonic():
                     self._raise()  # one that hangs must not hide the error of another
                 if time.monotonic() >= deadline:
@@ -135,8 +153,52 @@ class Pipeline:
                 "a device or driver hangs; the process ends without it",
             )
 
+    def change(
+        self, postprocessor: Postprocessor, wanted: Sequence[Publishing | Outlet]
+    ) -> Sequence[Publishing]:
+        """Replace the postprocessing and the publishers of a pipeline that runs.
+
+        wanted: publishers that go on as they are, and new ones. Each result goes either to
+        all of the old publishers or to all of the new, none is lost: the old ones deliver
+        what they have been given and are closed, then the new ones are opened. Only for the
+        thread that calls ``wait``. Returns all that publish from now on, in the order wanted.
+
+        Raises Closed when nothing more will be published.
+        """
+        removed = [each for each in self.publishing if each not in wanted]
+        publishing = [
+            self._publishing(each, removed) if isinstance(each, Outlet) else each for each in wanted
+        ]
+        with self._change_lock:
+            if self._results_ended:
+                raise Closed
+            self._changes.append(Change(postprocessor, publishing, removed))
+        self.publishing = publishing
+        self._take_in([each for each in publishing if each not in wanted])
+        return publishing
+
+    def _publishing(self, outlet: Outlet, replaces: Sequence[Publishing] | None) -> Publishing:
+        lossy = self.capture.source.live
+        return Publishing(outlet.publisher, outlet.queue_size, lossy, self.stats, replaces)
+
+    def _take_in(self, added: Sequence[Publishing]) -> None:
+        """Start the threads of new publishers, and forget those that have ended."""
+        workers = [self._publisher_worker(each) for each in added]
+        self.workers = [each for each in self.workers if not each.join(0)] + workers
+        self._unended = [each for each in self._unended if not each.ended] + list(added)
+        for worker in workers:
+            worker.start()
+
+    def _apply_changes(self) -> None:
+        while self._changes:
+            change = self._changes.popleft()
+            self.postprocessor, self._offered = change.postprocessor, change.publishing
+            for each in change.removed:
+                each.retire()
+
     def _postprocess(self) -> None:
         item = self._inferred.get(POLL_S)
+        self._apply_changes()
         if item is None:
             return
         begun = self._clock_ns()
@@ -151,12 +213,24 @@ class Pipeline:
             finished_ns=done,
         )
         self.stats.time(result)
-        for each in self.publishing:
+        for each in self._offered:
             each.offer(result)
 
     def _end_results(self) -> None:
-        for each in self.publishing:
+        with self._change_lock:
+            self._results_ended = True
+        self._apply_changes()
+        for each in self._offered:
             each.inbox.close()
+
+    def _check_network(self) -> None:
+        if self._failed is None and self.inference.invoking_s > self._invoke_deadline_s:
+            worker = next(each for each in self.workers if each.name == "inference")
+            worker.error = DeviceError(
+                f"the network hung in an inference for {self._invoke_deadline_s:g} s",
+                "with model.isolation: process it is started again by itself",
+            )
+            self._on_error(worker)
 
     def _on_error(self, worker: Worker) -> None:
         if self._failed is None:
@@ -168,7 +242,7 @@ class Pipeline:
         self.request_stop()
         self.stats.count(dropped=self._frames.abort())
         self._inferred.abort()
-        for each in self.publishing:
+        for each in self._unended:
             each.inbox.abort()
 
     def _raise(self) -> None:

@@ -59,7 +59,7 @@ def test_a_camera_that_fails_is_opened_again_and_no_frame_comes_twice(
     bench = Bench(tmp_path, Fault("error", at_frame=5, duration_s=3))
     bench.capture.begin()
     with caplog.at_level(logging.WARNING):
-        numbers = bench.run(8)
+        numbers = bench.run(12)
     assert numbers[:5] == [0, 1, 2, 3, 4]
     assert numbers == sorted(set(numbers))
     assert len(numbers) > 30

@@ -86,7 +86,6 @@ def test_the_template_is_the_unit_but_for_the_name() -> None:
 
 def test_nothing_is_kept_on_the_card() -> None:
     service = Unit(UNITS / "edge-ssd.service")["Service"]
-    assert not {"StateDirectory", "CacheDirectory", "LogsDirectory", "ReadWritePaths"} & set(
-        service
-    )
+    assert not {"StateDirectory", "CacheDirectory", "LogsDirectory"} & set(service)
+    assert service["ReadWritePaths"] == "-/run/lock/edge-ssd"  # in memory
     assert service["ProtectSystem"] == "strict"

@@ -1,0 +1,120 @@
+"""Lowers the frame rate before heat or a weak supply makes the firmware do it.
+
+The rule. The board is strained when its processor is at ``max_temperature_c`` or above, when
+its supply is too low now, or when the firmware has lowered the clock now. Strained: one step
+down. Not strained, and at least 5 degrees below the limit: one step up. At most one step in
+10 seconds. A step down allows three quarters of the frames a second allowed so far, from the
+rate that was inferred when the first step came, and never less than ``min_fps``; a step up
+takes one back, and the last one lifts the limit.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from edge_ssd.config import GovernorOptions
+from edge_ssd.service.pace import Pace
+from edge_ssd.service.sensors import Health
+
+log = logging.getLogger(__name__)
+
+STEP_S = 10.0
+"""Least time between two steps, in seconds."""
+
+STEP = 0.75
+"""What a step down leaves of the frame rate."""
+
+HYSTERESIS_C = 5.0
+"""So far below the limit the board must be before a step up, in degrees."""
+
+
+class Governor:
+    """Sets the pace of a live source by the module's rule; belongs to one thread.
+
+    pace: None for a recorded source, whose every frame counts: it is never slowed.
+    read: gives the board's health. ``options`` may be replaced at any time.
+    """
+
+    def __init__(
+        self,
+        options: GovernorOptions,
+        pace: Pace | None,
+        read: Callable[[], Health],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.options = options
+        self._pace = pace
+        self._read = read
+        self._clock = clock
+        self._health = Health()
+        self._limits: list[float] = []
+        self._stepped_at: float | None = None
+        self._said: str | None = None
+
+    def step(self, inferred_fps: float) -> None:
+        """Look at the board, and take a step where the rule says so.
+
+        inferred_fps: frames a second inferred lately.
+        """
+        self._health = self._read()
+        strain = self._strain()
+        self._say(strain)
+        if self._pace is None:
+            return
+        if not self.options.enabled:
+            self._limits.clear()
+        elif self._stepped_at is None or self._clock() - self._stepped_at >= STEP_S:
+            self._take_step(strain, inferred_fps)
+        self._pace.limit_fps = self._limits[-1] if self._limits else None
+
+    def report(self) -> str:
+        """What the board says and what that limits, for people; empty where it says nothing."""
+        health, parts = self._health, []
+        if health.temperature_c is not None:
+            parts.append(f"{health.temperature_c:.0f} °C")
+        if health.throttled is not None:
+            low, slowed = health.throttled.undervoltage, health.throttled.slowed
+            parts += ["undervoltage"] * low + ["throttled"] * slowed
+        if self._limits:
+            parts.append(f"held to {self._limits[-1]:.1f} fps")
+        return ", ".join(parts)
+
+    def _strain(self) -> str | None:
+        """Why the board needs relief, or None."""
+        throttled, temperature_c = self._health.throttled, self._health.temperature_c
+        if throttled is not None and throttled.undervoltage:
+            return "the power supply is too weak (undervoltage)"
+        if temperature_c is not None and temperature_c >= self.options.max_temperature_c:
+            return f"the processor is above {self.options.max_temperature_c:g} °C"
+        if throttled is not None and throttled.slowed:
+            return "the firmware has lowered the clock"
+        return None
+
+    def _take_step(self, strain: str | None, inferred_fps: float) -> None:
+        before = self._limits[-1] if self._limits else inferred_fps
+        lower = max(STEP * before, self.options.min_fps)
+        if strain and lower < before:
+            self._limits.append(lower)
+        elif not strain and self._cool() and self._limits:
+            self._limits.pop()
+        else:
+            return
+        self._stepped_at = self._clock()
+        log.info("the frame rate is %s", f"held to {lower:.1f} fps" if strain else "raised again")
+
+    def _cool(self) -> bool:
+        temperature_c = self._health.temperature_c
+        return temperature_c is None or (
+            temperature_c < self.options.max_temperature_c - HYSTERESIS_C
+        )
+
+    def _say(self, strain: str | None) -> None:
+        """Say what strains the board, once; and when that is over and undone."""
+        if strain is not None and strain != self._said:
+            log.warning("%s", strain)
+            self._said = strain
+        elif self._said is not None and strain is None and self._cool() and not self._limits:
+            log.warning("the board is well again")
+            self._said = None

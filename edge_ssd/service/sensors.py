@@ -1,0 +1,121 @@
+"""What the board says of itself: temperature, power and throttling; absent is None."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_ZONES = "class/thermal/thermal_zone*"
+_ZONE_KINDS = ("cpu", "soc")
+# soc/soc:firmware up to the Pi 4; the Pi 5 has the address in both names.
+_THROTTLED = "devices/platform/soc*/soc*:firmware/get_throttled"
+_COMMAND_TIMEOUT_S = 2.0
+
+# The bits of get_throttled; 16 places higher stands the same, since the last boot.
+_UNDERVOLTAGE, _CAPPED, _THROTTLING, _SOFT_LIMIT = 1, 2, 4, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """The Pi firmware's throttling word, as ``vcgencmd get_throttled`` shows it."""
+
+    word: int
+
+    @property
+    def undervoltage(self) -> bool:
+        """The supply is below 4.63 V now."""
+        return bool(self.word & _UNDERVOLTAGE)
+
+    @property
+    def slowed(self) -> bool:
+        """The firmware has lowered the processor's clock now.
+
+        The soft temperature limit (60 degrees on a Pi 3B+) does not count: boards live there.
+        """
+        return bool(self.word & (_CAPPED | _THROTTLING))
+
+    @property
+    def undervoltage_since_boot(self) -> bool:
+        """The supply has been below 4.63 V since the last boot."""
+        return bool(self.word >> 16 & _UNDERVOLTAGE)
+
+    @property
+    def slowed_since_boot(self) -> bool:
+        """The firmware has lowered the processor's clock since the last boot."""
+        return bool(self.word >> 16 & (_CAPPED | _THROTTLING | _SOFT_LIMIT))
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The board now. temperature_c: degrees Celsius. Either is None where it has no sensor."""
+
+    temperature_c: float | None = None
+    throttled: Throttled | None = None
+
+
+class Sensors:
+    """Reads the kernel's files below ``sys``, and ``vcgencmd`` where they do not say.
+
+    vcgencmd: the command's path; None does without it.
+    """
+
+    def __init__(
+        self, sys: Path = Path("/sys"), vcgencmd: str | None = shutil.which("vcgencmd")
+    ) -> None:
+        self._sys = sys
+        self._vcgencmd = vcgencmd
+
+    def read(self) -> Health:
+        """Return what can be read now; never raises."""
+        return Health(self._temperature_c(), self._throttled())
+
+    def _temperature_c(self) -> float | None:
+        """The hottest of the processor's zones."""
+        found = [
+            _number(_read(zone / "temp"), 10)
+            for zone in self._sys.glob(_ZONES)
+            if (_read(zone / "type") or "").startswith(_ZONE_KINDS)
+        ]
+        known = [millidegrees for millidegrees in found if millidegrees is not None]
+        return max(known) / 1000 if known else None
+
+    def _throttled(self) -> Throttled | None:
+        for path in self._sys.glob(_THROTTLED):
+            word = _number(_read(path), 16)
+            if word is not None:
+                return Throttled(word)
+        answer = self._ask_firmware()
+        word = _number(answer.partition("=")[2], 16) if answer else None
+        return None if word is None else Throttled(word)
+
+    def _ask_firmware(self) -> str | None:
+        if self._vcgencmd is None:
+            return None
+        try:
+            return subprocess.run(
+                [self._vcgencmd, "get_throttled"],
+                capture_output=True, text=True, check=True, timeout=_COMMAND_TIMEOUT_S,
+            ).stdout  # fmt: skip
+        except (OSError, subprocess.SubprocessError) as error:
+            log.debug("vcgencmd: %s", error)
+            self._vcgencmd = None  # as under the service's sandbox, where it never will
+            return None
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _number(text: str | None, base: int) -> int | None:
+    try:
+        return int(text or "", base)
+    except ValueError:
+        return None

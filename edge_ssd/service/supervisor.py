@@ -1,0 +1,152 @@
+"""The service's main thread: start, watch, reload, stop; and tell systemd of each."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edge_ssd import config
+from edge_ssd.errors import ConfigError
+from edge_ssd.service import build, systemd
+from edge_ssd.service.channels import Closed
+from edge_ssd.service.governor import Governor
+from edge_ssd.service.pipeline import Pipeline
+from edge_ssd.service.publishing import check_delivered
+from edge_ssd.service.reload import Reloader
+from edge_ssd.service.sensors import Sensors
+from edge_ssd.service.signals import hangups, stop_on_signals
+from edge_ssd.service.status import Status
+from edge_ssd.service.systemd import Manager
+from edge_ssd.service.watchdog import Watchdog
+from edge_ssd.service.worker import POLL_S
+
+log = logging.getLogger(__name__)
+
+STATUS_S = 5.0
+"""Seconds between two status lines; the governor looks at the board as often."""
+
+
+def serve(path: Path) -> None:
+    """Run the service that a configuration file describes, to its source's end or a signal.
+
+    Raises the error that ended it.
+    """
+    # The watchdog's SIGABRT, and a crash in a driver, then show where every thread was.
+    faulthandler.enable()
+    manager = systemd.from_environment()
+    with hangups() as hung_up:
+        try:
+            manager.status("loading the model")
+            options = config.load(path)
+            pipeline = build.pipeline(options)
+            live = pipeline.capture.source.live
+            governor = Governor(
+                options.governor, pipeline.capture.pace if live else None, Sensors().read
+            )
+            reloader = Reloader(path, options, pipeline)
+            Supervisor(pipeline, reloader, governor, manager, hung_up).run()
+        except BaseException as error:
+            manager.stopping(f"failed: {error}")
+            raise
+        manager.stopping("ended")
+
+
+class Supervisor:
+    """Watches one pipeline from the main thread.
+
+    hung_up: whether a SIGHUP came since it was last asked.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        reloader: Reloader,
+        governor: Governor,
+        manager: Manager,
+        hung_up: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pipeline = pipeline
+        self._reloader = reloader
+        self._governor = governor
+        self._manager = manager
+        self._hung_up = hung_up
+        self._clock = clock
+        self._watchdog = Watchdog(manager, clock)
+        self._status = Status(clock())
+        self._ready = False
+        self._next_status_s = 0.0
+
+    def run(self) -> None:
+        """Start the pipeline and stay until it has ended. Raises the error that ended it."""
+        with stop_on_signals(self._request_stop) as received:
+            self._manager.status("waiting for the first frame")
+            self._pipeline.start()
+            while not self._pipeline.wait(POLL_S):
+                if received:
+                    self._pipeline.stop()
+                    return
+                self.tick()
+        self._announce()
+        check_delivered(self._pipeline.stats)
+
+    def tick(self) -> None:
+        """Do whatever is due."""
+        if self._hung_up():
+            self._reload()
+        if not self._announce():
+            return
+        self._watchdog.check(self._pipeline.workers)
+        if self._clock() >= self._next_status_s:
+            self._next_status_s = self._clock() + STATUS_S
+            self._manager.status(self._look())
+
+    def _request_stop(self) -> None:
+        self._manager.stopping("finishing what is under way")
+        self._pipeline.request_stop()
+
+    def _announce(self) -> bool:
+        """Say once that the first frame was inferred; return whether it was."""
+        if not self._ready and self._pipeline.stats.snapshot().inferred:
+            self._ready = True
+            log.info("ready: the first frame was inferred")
+            self._manager.ready("the first frame was inferred")
+            self._next_status_s = self._clock() + STATUS_S
+        return self._ready
+
+    def _look(self) -> str:
+        line = self._status.look(self._pipeline.stats.snapshot(), self._clock())
+        self._governor.step(self._status.inferred_fps)
+        board = self._governor.report()
+        return f"{line}; {board}" if board else line
+
+    def _reload(self) -> None:
+        """Reload; whatever goes wrong, the service goes on as it was."""
+        if self._ready:  # systemd takes the READY that follows for the one it waits for
+            self._manager.reloading()
+        outcome = self._try_reload()
+        if self._ready:
+            self._manager.ready(outcome)
+
+    def _try_reload(self) -> str:
+        path = self._reloader.path
+        try:
+            later = self._reloader.reload()
+        except ConfigError as error:
+            for problem in error.problems:
+                log.error("%s: %s", path, problem)
+            log.error("%s is refused; the configuration in force stays", path)
+            return f"{path} is refused: {error.problem}"
+        except Closed:
+            return "ending"
+        except Exception as error:
+            log.exception("%s could not be applied; the configuration in force stays", path)
+            return f"{path} could not be applied: {error}"
+        self._governor.options = self._reloader.options.governor
+        if later:
+            log.warning("%s: a change of %s needs a restart", path, ", ".join(later))
+        log.info("%s is in force", path)
+        return f"{path} is in force"

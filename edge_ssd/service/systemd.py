@@ -1,0 +1,90 @@
+"""What systemd is told of the service: sd_notify(3) and the watchdog, over their one socket.
+
+The protocol is a datagram of ``KEY=value`` lines to the socket that NOTIFY_SOCKET names.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import MutableMapping
+
+log = logging.getLogger(__name__)
+
+# When the manager itself hangs, the service must go on.
+_SEND_TIMEOUT_S = 1.0
+
+
+class Manager:
+    """A service manager that nobody runs under: whatever it is told is lost.
+
+    watchdog_s: how often it wants a ping at least, in seconds; None for never.
+    """
+
+    watchdog_s: float | None = None
+
+    def ready(self, status: str) -> None:
+        """The service has started, or has reloaded; ``status`` is one line for people."""
+        self._send(f"READY=1\nSTATUS={_one_line(status)}")
+
+    def status(self, status: str) -> None:
+        """What the service is doing, in one line for people."""
+        self._send(f"STATUS={_one_line(status)}")
+
+    def reloading(self) -> None:
+        """The configuration is being read again; ``ready`` follows."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self, status: str) -> None:
+        """The service is about to end; ``status`` says why."""
+        self._send(f"STOPPING=1\nSTATUS={_one_line(status)}")
+
+    def ping(self) -> None:
+        """The service is alive."""
+        self._send("WATCHDOG=1")
+
+    def _send(self, message: str) -> None:
+        pass
+
+
+class Systemd(Manager):
+    """The manager behind ``address``: a path, or ``@name`` in the abstract namespace.
+
+    Telling it never raises: a service must not end because its manager is being restarted.
+    """
+
+    def __init__(self, address: str, watchdog_s: float | None) -> None:
+        self.watchdog_s = watchdog_s
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.settimeout(_SEND_TIMEOUT_S)
+
+    def _send(self, message: str) -> None:
+        try:
+            self._socket.sendto(message.encode(errors="replace"), self._address)
+        except OSError as error:
+            log.debug("systemd cannot be told %s: %s", message.partition("\n")[0], error)
+
+
+def from_environment(environ: MutableMapping[str, str] = os.environ) -> Manager:
+    """Return the manager that started this process.
+
+    Its variables are taken out of ``environ``: a child process must not speak for the service.
+    """
+    address = environ.pop("NOTIFY_SOCKET", "")
+    microseconds = environ.pop("WATCHDOG_USEC", "")
+    meant_for = environ.pop("WATCHDOG_PID", "")
+    if not address:
+        return Manager()
+    if address[0] not in "@/":
+        log.warning("NOTIFY_SOCKET=%s is neither a path nor @name; nothing is told", address)
+        return Manager()
+    ours = not meant_for or meant_for == str(os.getpid())
+    wanted = ours and microseconds.isdecimal() and int(microseconds) > 0
+    return Systemd(address, int(microseconds) / 1e6 if wanted else None)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
