@@ -1,0 +1,40 @@
+"""The whole configuration: every section, and the options at the top."""
+
+from __future__ import annotations
+
+from pydantic import (
+    Field,
+)
+
+from edge_ssd.config.network import ModelOptions, PostprocessSection, PreprocessOptions
+from edge_ssd.config.publishers import JsonLinesPublisher, PublisherOptions
+from edge_ssd.config.section import Section
+from edge_ssd.config.sources import SourceOptions
+
+
+class GovernorOptions(Section):
+    """Slows a live source down when the board runs hot or its power supply is too weak."""
+
+    enabled: bool = True
+    """Lower the frame rate; when false, temperature and power are only reported."""
+    max_temperature_c: float = Field(default=75.0, ge=40, le=110)
+    """The processor's temperature that is too hot, in degrees Celsius; throttling begins at 80."""
+    min_fps: float = Field(default=1.0, gt=0, le=1000)
+    """The rate is never lowered below so many frames a second."""
+
+
+class Config(Section):
+    """The configuration of one service: one camera, one model, any number of publishers."""
+
+    name: str = Field(default="edge-ssd", min_length=1, max_length=64, pattern=r"^[^\s/+#]+$")
+    """The source's name in messages: no spaces, and none of / + #."""
+    source: SourceOptions
+    model: ModelOptions = ModelOptions()
+    preprocess: PreprocessOptions = PreprocessOptions()
+    postprocess: PostprocessSection = PostprocessSection()
+    publishers: tuple[PublisherOptions, ...] = Field(
+        default=(JsonLinesPublisher(type="jsonl"),), min_length=1
+    )
+    stall_timeout_s: float = Field(default=10.0, gt=0, le=3600)
+    """Give up on a source that has given no frame for so long, in seconds."""
+    governor: GovernorOptions = GovernorOptions()
