@@ -71,7 +71,8 @@ class _Stream:
         if not pixel_format.planar:
             image = image[:, : self.width * pixel_bytes]
             image = image.reshape(self.height, self.width, pixel_bytes)[..., :3]
-        return image.copy()
+        owned: NDArray[np.uint8] = image.copy()
+        return owned
 
 
 class PiCameraSource(Source):
