@@ -84,9 +84,14 @@ class _Collector(Publisher):
 
 
 def options(model: str, recording: Path | None, count: int, threads: int | None) -> Config:
-    """Return a configuration to measure: a video or folder, or else moving shapes."""
+    """Return a configuration to measure: a video or folder, or else moving shapes.
+
+    Raises InputError when there is no such file.
+    """
     source: dict[str, Any] = {"type": "synthetic", "live": False, "fps": None, "frame_limit": count}
     if recording:
+        if not recording.exists():
+            raise InputError(f"{recording} does not exist", "give a video or a folder of pictures")
         kind = "images" if recording.is_dir() else "video"
         source = {"type": kind, "path": str(recording.resolve())}
     return parse({"source": source, "model": {"name": model, "threads": threads}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -43,6 +44,13 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def not_nan(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    """Refuse NaN, which click's ranges let pass."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is not in the range 0<=x<=1.")
+    return value
+
+
 model_option = click.option(
     "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME|FILE",
     help="A name of `edge-ssd models list`, or a .tflite file.",
@@ -64,8 +72,8 @@ def main(verbose: bool) -> None:
 @model_option
 @click.option("--labels", type=path_argument, help="A text file, one label a line.")
 @click.option(
-    "--score-threshold", type=click.FloatRange(0, 1), default=0.5, show_default=True,
-    help="Least score of a detection.",
+    "--score-threshold", type=click.FloatRange(0, 1), callback=not_nan,
+    default=0.5, show_default=True, help="Least score of a detection.",
 )  # fmt: skip
 @json_option
 @click.option("--annotate", type=path_argument, metavar="DIR", help="Save pictures with boxes.")
@@ -205,7 +213,8 @@ def run_until_done(pipeline: Pipeline) -> None:
             if received:
                 pipeline.stop()
                 return
-    check_delivered(pipeline.stats)
+    if not received:
+        check_delivered(pipeline.stats)
 
 
 def _table(report: Report) -> str:

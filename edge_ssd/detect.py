@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +12,14 @@ from tqdm import tqdm
 from edge_ssd.config import JsonLinesPublisher as JsonLinesOptions
 from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
 from edge_ssd.draw import annotate, save
-from edge_ssd.errors import PublishError
+from edge_ssd.errors import PublishError, UsageError
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.publishers.table import TablePublisher
 from edge_ssd.service import build
 from edge_ssd.service.pipeline import Outlet, Pipeline
 from edge_ssd.sources.base import Source
 from edge_ssd.sources.recorded import open_paths
+from edge_ssd.sources.video import VIDEO_EXTENSIONS
 from edge_ssd.types import FrameResult
 
 if TYPE_CHECKING:
@@ -34,20 +36,34 @@ def pipeline(
     """Return the pipeline that detects in ``paths`` and prints what it finds.
 
     annotate_to: a folder for pictures with boxes, made if missing.
-    Raises InputError, ModelError, RuntimeMissingError.
+    Raises InputError, ModelError, RuntimeMissingError, and UsageError when annotate_to is a
+    folder that inputs are in, which could be overwritten.
     """
     source = open_paths(paths)
+    inputs = {(path if path.is_dir() else path.parent).resolve() for path in paths}
+    if annotate_to and annotate_to.resolve() in inputs:
+        raise UsageError(f"--annotate {annotate_to} is where the inputs are", "name another folder")
     network = build.detector(model, PreprocessOptions())
     labels = build.labels_of(network)
     publishers: list[Publisher] = [ProgressBar(source)]
     if as_json:
         publishers.append(build.publisher(JsonLinesOptions(type="jsonl"), source.name))
     else:
-        publishers.append(TablePublisher(tqdm.write))
+        publishers += [TablePublisher(_print), Summary(source)]
     if annotate_to:
         publishers.append(AnnotatedPictures(annotate_to))
     postprocessor = build.postprocessor(network, labels, postprocess)
     return Pipeline(source, network, postprocessor, [Outlet(p) for p in publishers], labels)
+
+
+def _print(line: str) -> None:
+    """Print above the progress bar. Raises PublishError when stdout cannot take it."""
+    try:
+        tqdm.write(line)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise PublishError(f"stdout: {error.strerror}", "free some space") from None
 
 
 class ProgressBar(Publisher):
@@ -73,7 +89,7 @@ class ProgressBar(Publisher):
 
 
 class AnnotatedPictures(Publisher):
-    """Saves every frame with its detections drawn, as DIR/NAME.jpg or DIR/NAME_000012.jpg."""
+    """Saves every frame with its detections drawn: NAME.jpg, of a video NAME_000012.jpg."""
 
     def __init__(self, folder: Path) -> None:
         self.name = f"pictures in {folder}"
@@ -92,8 +108,31 @@ class AnnotatedPictures(Publisher):
         save(self._folder / self._file_name(result), annotate(result))
 
     def _file_name(self, result: FrameResult) -> str:
-        name = Path(result.frame.path or result.frame.source).stem
-        if name in self._taken:
-            return f"{name}_{result.frame.number:06d}.jpg"
+        path = Path(result.frame.path or result.frame.source)
+        number = f"_{result.frame.number:06d}"
+        name = path.stem + (number if path.suffix.lower() in VIDEO_EXTENSIONS else "")
+        while name in self._taken:
+            name += number
         self._taken.add(name)
         return f"{name}.jpg"
+
+
+class Summary(Publisher):
+    """Says on stderr, at the end, how much was read, found and skipped."""
+
+    name = "summary"
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._frames = self._detections = 0
+
+    def publish(self, result: FrameResult) -> None:
+        self._frames += 1
+        self._detections += len(result.detections)
+
+    def close(self) -> None:
+        if not self._frames:
+            return
+        skipped = self._source.unreadable
+        tail = f", {skipped} unreadable inputs skipped" if skipped else ""
+        tqdm.write(f"{self._frames} frames, {self._detections} detections{tail}", file=sys.stderr)

@@ -6,6 +6,7 @@ All are frozen and validated once, when made. Arrays are shared, never modified 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -120,7 +121,7 @@ class QuantizedTensor:
     def __post_init__(self) -> None:
         if self.values.dtype not in (np.uint8, np.int8, np.float32):
             raise ValueError(f"a head must be uint8, int8 or float32, not {self.values.dtype}")
-        if not self.scale > 0:
+        if not 0 < self.scale < math.inf:
             raise ValueError(f"a quantisation scale must be positive, not {self.scale}")
 
     @property
@@ -156,7 +157,8 @@ class Detections:
     scores: (D,) float32, 0 to 1.
     class_ids: (D,) int32, counted without background: 0 is the first label.
 
-    Raises ValueError when the columns differ in length.
+    The columns become read-only. Raises ValueError when they differ in length, or have
+    other dtypes.
     """
 
     boxes_yxyx: NDArray[np.float32]
@@ -164,6 +166,12 @@ class Detections:
     class_ids: NDArray[np.int32]
 
     def __post_init__(self) -> None:
+        columns = (self.boxes_yxyx, self.scores, self.class_ids)
+        dtypes = tuple(str(column.dtype) for column in columns)
+        if dtypes != ("float32", "float32", "int32"):
+            raise ValueError(f"columns must be float32, float32 and int32, not {dtypes}")
+        for column in columns:
+            column.setflags(write=False)
         count = len(self.scores)
         if self.boxes_yxyx.shape != (count, 4) or self.class_ids.shape != (count,):
             raise ValueError(

@@ -109,6 +109,12 @@ DETECT: dict[str, tuple[Case, int, str]] = {
     "threshold below zero": (
         lambda f: [*detect(f), "--score-threshold", "-0.1"], USAGE, r"score-threshold",
     ),
+    "threshold that is no number": (
+        lambda f: [*detect(f), "--score-threshold", "nan"], USAGE, r"score-threshold",
+    ),
+    "recording to measure missing": (
+        lambda f: ["bench", "--frames", f / "no.mp4"], FAILED, r"no\.mp4 does not exist",
+    ),
     "no input at all": (lambda _: ["detect"], USAGE, r"Missing argument"),
     "unknown option": (lambda _: ["detect", "--fast"], USAGE, r"No such option"),
 }  # fmt: skip
@@ -168,6 +174,33 @@ CONFIGS: dict[str, tuple[str, int, str]] = {
         BAD_CONFIG,
         r"source\.path: .*v\.mp4 does not exist",
     ),
+    "empty folder of pictures": (
+        f"source: {{type: images, path: empty}}\n{SMALL}",
+        BAD_CONFIG,
+        r"source\.path: the folder .*empty has no files",
+    ),
+    "folder as video": (
+        f"source: {{type: video, path: empty}}\n{SMALL}",
+        BAD_CONFIG,
+        r"source\.path: .*empty is a folder",
+    ),
+    "publisher in a missing folder": (
+        f"source: {{type: synthetic}}\n{SMALL}"
+        "publishers: [{type: jsonl, path: no/such/out.jsonl}]\n",
+        BAD_CONFIG,
+        r"publishers\.0\.path: the folder .*no/such does not exist",
+    ),
+    "two publishers on one file": (
+        f"source: {{type: synthetic}}\n{SMALL}"
+        "publishers: [{type: jsonl, path: out.jsonl}, {type: jsonl, path: ./out.jsonl}]\n",
+        BAD_CONFIG,
+        r"publishers\.1\.path: another publisher has .*out\.jsonl already",
+    ),
+    "endless frame": (
+        f"source: {{type: synthetic, fps: 1.0e-300}}\n{SMALL}",
+        BAD_CONFIG,
+        r"source\.fps: must",
+    ),
     "unknown label": (
         "source: {type: synthetic}\n"
         "model: {name: small.tflite, labels: labels.txt}\npostprocess: {classes: [bicycel]}\n",
@@ -185,6 +218,7 @@ CONFIGS: dict[str, tuple[str, int, str]] = {
 
 @pytest.mark.parametrize(("text", "code", "expected"), CONFIGS.values(), ids=CONFIGS)
 def test_run(text: str, code: int, expected: str, folder: Path) -> None:
+    (folder / "empty").mkdir()
     write(folder, "labels.txt", "person\nbicycle\ncar\n")
     config = write(
         folder, "config.yaml", text.replace("small.tflite", str(folder / "small.tflite"))
@@ -226,6 +260,27 @@ def test_a_full_disk_drops_and_counts_and_does_not_end_the_service(folder: Path)
     assert "/dev/full" in warning
     assert error.startswith("error: 5 results could not be delivered")
     assert finished.returncode == FAILED
+
+
+def test_a_closed_stdout_is_a_sentence(folder: Path) -> None:
+    run = " ".join(command([*detect(folder), "--json"]))
+    finished = subprocess.run(
+        ["sh", "-c", f"{run} >&-"], stderr=subprocess.PIPE, text=True, timeout=60,
+        env=environment(), check=False,
+    )  # fmt: skip
+    assert finished.returncode == FAILED
+    assert finished.stderr == "error: stdout is closed; redirect it to a file\n"
+
+
+def test_a_table_on_a_full_disk_is_a_sentence(folder: Path) -> None:
+    run = " ".join(command(detect(folder)))
+    finished = subprocess.run(
+        ["sh", "-c", f"{run} >/dev/full"], stderr=subprocess.PIPE, text=True, timeout=60,
+        env=environment(), check=False,
+    )  # fmt: skip
+    assert finished.returncode == FAILED
+    assert "Traceback" not in finished.stderr
+    assert "No space left on device" in finished.stderr
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(folder: Path) -> None:

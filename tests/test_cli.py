@@ -105,6 +105,35 @@ def test_detect_annotates_every_picture(folder: Path) -> None:
     assert cv2.imread(str(folder / "new" / "out" / "img2.jpg")) is not None
 
 
+def test_pictures_of_the_same_name_each_get_a_file(folder: Path) -> None:
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        cv2.imwrite(str(folder / name / "x.png"), painted(score=0))
+    cv2.imwrite(str(folder / "x_000001.png"), painted(score=0))
+    finished = edge_ssd(
+        "detect", folder / "a", folder / "b", folder / "x_000001.png",
+        "--model", folder / "small.tflite", "--annotate", folder / "out",
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    assert len(list((folder / "out").iterdir())) == 3
+
+
+def test_the_inputs_are_never_drawn_over(folder: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    finished = detect(folder, "--annotate", folder / "." / "")
+    assert finished.returncode == 2
+    assert "is where the inputs are; name another folder" in finished.stderr
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_detect_sums_up_what_it_read_found_and_skipped(folder: Path) -> None:
+    (folder / "bad.png").write_text("not a picture")
+    finished = detect(folder)
+    assert finished.returncode == 0
+    last = finished.stderr.splitlines()[-1]
+    assert last == "3 frames, 1 detections, 1 unreadable inputs skipped"
+
+
 def test_check_config_says_that_a_good_file_is_good(folder: Path) -> None:
     path = write_config(folder, "{type: images, path: img1.png}")
     finished = edge_ssd("check-config", path)

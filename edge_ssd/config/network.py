@@ -77,7 +77,7 @@ class PostprocessSection(Section):
     """Least score."""
     class_score_thresholds: dict[str, Unit] = Field(default_factory=dict)
     """Another least score for some labels, such as `person: 0.6`."""
-    classes: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = Field(default=None, min_length=1)
     """The labels to report; null for all."""
     iou_threshold: Unit | None = None
     """How much boxes may overlap before the lesser one goes; null for the model's own."""

@@ -45,7 +45,7 @@ class FaultOptions(Section):
     """What happens: no frame for a while; a frame lost; the camera fails; another size."""
     at_frame: int = Field(ge=0)
     """The number of the frame it happens at."""
-    duration_s: float = Field(default=0.0, ge=0)
+    duration_s: float = Field(default=0.0, ge=0, le=1_000_000)
     """How long a stall lasts, in seconds."""
     every: int | None = Field(default=None, ge=1)
     """Repeat after so many frames."""
@@ -59,7 +59,7 @@ class SyntheticSource(Section):
     """Pixels."""
     height: int = Field(default=480, ge=2, le=10000)
     """Pixels."""
-    fps: float | None = Field(default=30.0, gt=0)
+    fps: float | None = Field(default=30.0, ge=0.001, le=1_000_000)
     """Frames a second; null for as fast as they are taken."""
     frame_limit: int | None = Field(default=None, ge=1)
     """End after so many frames; null for never."""

@@ -6,8 +6,6 @@ import importlib
 import importlib.util
 import logging
 import os
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -136,9 +134,13 @@ def signature_outputs(interpreter: Interpreter) -> dict[int, str]:
 @contextmanager
 def _stderr_to_log() -> Iterator[None]:
     """Log at debug level what the runtime's C++ prints of itself, so that errors stay one line."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as printed:
+    try:
+        kept = os.dup(2)
+    except OSError:  # stderr is closed: there is nothing to keep clean
+        yield
+        return
+    # In memory: the SD card may be full, and no temporary folder writable.
+    with open(os.memfd_create("stderr"), "w+b") as printed:  # noqa: PTH123 - a descriptor
         os.dup2(printed.fileno(), 2)
         try:
             yield
@@ -151,11 +153,18 @@ def _stderr_to_log() -> Iterator[None]:
 
 
 def import_runtime(runtime: str) -> Any:
-    """Return the interpreter module of a runtime. Raises RuntimeMissingError."""
+    """Return the interpreter module of a runtime; with ``auto``, the first that imports.
+
+    Raises RuntimeMissingError.
+    """
     name = choose(runtime)
     try:
         return importlib.import_module(MODULES[name])
     except ImportError as error:
+        others = [other for other in installed() if other != name]
+        if runtime == "auto" and others:
+            log.warning("the runtime %s cannot be imported (%s): %s used", name, error, others[0])
+            return import_runtime(others[0])
         raise RuntimeMissingError(
             f"the runtime {name} is installed but cannot be imported: {error}",
             f"reinstall it: pip install --force-reinstall {_PACKAGES[name]}",

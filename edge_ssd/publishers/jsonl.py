@@ -56,6 +56,8 @@ class JsonLinesPublisher(Publisher):
     def open(self) -> None:
         """Open or create the file. A full disk is no error here: it may get room again."""
         if self._path is None:
+            if sys.stdout is None:
+                raise PublishError("stdout is closed", "redirect it to a file")
             sys.stdout.flush()
             return
         try:

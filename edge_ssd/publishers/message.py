@@ -64,7 +64,7 @@ def encode(content: dict[str, Any]) -> bytes:
     except ValueError as error:
         raise PublishError(
             f"frame {content.get('frame')} has a value that JSON cannot express",
-            "check the model with `edge-ssd models inspect`",
+            "the model is damaged or its manifest is wrong",
         ) from error
     # A file name that is not UTF-8 holds lone surrogates; as \udcXX they survive in JSON.
     return text.encode("utf-8", "backslashreplace")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -44,6 +44,7 @@ def pipeline(options: Config) -> Pipeline:
         postprocessing = postprocessor(network, names, options.postprocess)
     except ModelError as error:
         raise ConfigError([f"model: {error.problem}"], error.remedy) from None
+    _check_files(options.publishers)
     outlets = [outlet(item, options.name) for item in options.publishers]
     in_thread = options.model.isolation == "thread"
     return Pipeline(
@@ -105,9 +106,14 @@ def source(options: Config) -> Source:
     name, section = options.name, options.source
     match section:
         case config.VideoSource():
-            return VideoSource(name, _existing(section.path, "source.path"), section.loop)
+            video = _existing(section.path, "source.path")
+            if video.is_dir():
+                raise ConfigError([f"source.path: {video} is a folder"], "name the video in it")
+            return VideoSource(name, video, section.loop)
         case config.ImagesSource():
-            return ImageSource(name, [_existing(section.path, "source.path")], section.loop)
+            path = _existing(section.path, "source.path")
+            pictures = _pictures(path, "source.path") if path.is_dir() else [path]
+            return ImageSource(name, pictures, section.loop)
         case config.SyntheticSource():
             return SyntheticSource(
                 name,
@@ -116,7 +122,7 @@ def source(options: Config) -> Source:
                 fps=section.fps,
                 frame_limit=section.frame_limit,
                 live=section.live,
-                images=_pictures(section.images) if section.images else (),
+                images=_pictures(section.images, "source.images") if section.images else (),
                 faults=[Fault(**fault.model_dump()) for fault in section.faults],
             )
         case config.PiCameraSource():
@@ -214,11 +220,27 @@ def _with_login(section: config.RtspSource | config.HttpSource) -> str:
     return f"{scheme}://{login}@{rest}"
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _check_files(publishers: Sequence[config.PublisherOptions]) -> None:
+    """Raise ConfigError where a file cannot be written, or is given to two publishers."""
+    problems, taken = [], set()
+    for index, section in enumerate(publishers):
+        if not isinstance(section, config.JsonLinesPublisher):
+            continue
+        place, path = f"publishers.{index}.path", section.path
+        if path and not path.parent.is_dir():
+            problems.append(f"{place}: the folder {path.parent} does not exist")
+        if (path and path.resolve()) in taken:
+            problems.append(f"{place}: another publisher has {path or 'stdout'} already")
+        taken.add(path and path.resolve())
+    if problems:
+        raise ConfigError(problems)
+
+
+def _pictures(folder: Path, option: str) -> list[Path]:
     try:
-        return list_folder(_existing(folder, "source.images"), IMAGE_EXTENSIONS)
+        return list_folder(_existing(folder, option), IMAGE_EXTENSIONS)
     except InputError as error:
-        raise ConfigError([f"source.images: {error.problem}"], error.remedy) from None
+        raise ConfigError([f"{option}: {error.problem}"], error.remedy) from None
 
 
 def _existing(path: Path, option: str) -> Path:

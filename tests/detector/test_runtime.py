@@ -95,6 +95,23 @@ def test_an_installed_runtime_that_cannot_be_imported(
         runtime.load_interpreter(spec(tmp_path, raw_heads_model()))
 
 
+def test_auto_takes_the_other_runtime_when_the_first_cannot_be_imported(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(name: str) -> str:
+        if name.startswith("ai_edge_litert"):
+            raise ImportError("libfoo.so: cannot open shared object file")
+        return name
+
+    only(monkeypatch, "ai_edge_litert", "tflite_runtime")
+    monkeypatch.setattr(np, "__version__", "1.26.4")
+    monkeypatch.setattr(runtime.importlib, "import_module", broken)
+    assert runtime.import_runtime("auto") == "tflite_runtime.interpreter"
+    assert "litert cannot be imported (libfoo.so" in caplog.text
+    with pytest.raises(RuntimeMissingError, match="litert is installed but cannot be imported"):
+        runtime.import_runtime("litert")
+
+
 # --- Threads ---
 
 

@@ -291,7 +291,7 @@ def test_a_recording_that_is_over_at_once_was_ready_too(file: File) -> None:
 
 
 def test_an_error_is_told_before_the_end(file: File) -> None:
-    file.write(publishers=[{"type": "jsonl", "path": "missing/a.jsonl"}])
+    file.write(publishers=[{"type": "jsonl", "path": "/proc/a.jsonl"}])
     with service(file.path) as child:
         code, stderr = child.end()
         assert code == 1
