@@ -149,6 +149,9 @@ class RawHeads:
             raise ValueError(f"heads must be (N, 4) and (N, columns), not {boxes} and {scores}")
 
 
+_DETECTION_DTYPES = (np.dtype(np.float32), np.dtype(np.float32), np.dtype(np.int32))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
     """The objects found in one frame, columnar, best score first.
@@ -167,11 +170,11 @@ class Detections:
 
     def __post_init__(self) -> None:
         columns = (self.boxes_yxyx, self.scores, self.class_ids)
-        dtypes = tuple(str(column.dtype) for column in columns)
-        if dtypes != ("float32", "float32", "int32"):
-            raise ValueError(f"columns must be float32, float32 and int32, not {dtypes}")
+        if tuple(column.dtype for column in columns) != _DETECTION_DTYPES:
+            found = ", ".join(str(column.dtype) for column in columns)
+            raise ValueError(f"columns must be float32, float32 and int32, not {found}")
         for column in columns:
-            column.setflags(write=False)
+            column.flags.writeable = False
         count = len(self.scores)
         if self.boxes_yxyx.shape != (count, 4) or self.class_ids.shape != (count,):
             raise ValueError(

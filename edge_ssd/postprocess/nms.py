@@ -24,6 +24,8 @@ def suppress(
     boxes_yxyx: (K, 4) float32, best first. groups: (K,) int32; only boxes of the same group
     suppress each other (class ids, or zeros for all).
     """
+    if len(groups) == 1:
+        return np.zeros(1, np.intp)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # infinite boxes
         return np.array(_suppress(_Clash(boxes_yxyx, groups, iou_threshold), limit), np.intp)
 

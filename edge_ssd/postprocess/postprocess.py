@@ -16,6 +16,8 @@ from edge_ssd.postprocess.candidates import CandidateFilter, Candidates
 from edge_ssd.postprocess.nms import suppress
 from edge_ssd.types import Detections, Geometry, RawHeads
 
+_NO_BOXES = np.zeros((0, 4), np.float32)
+
 NmsMode = Literal["per-class", "class-agnostic", "op-compatible"]
 
 
@@ -81,6 +83,8 @@ class Postprocessor:
         exact = options.nms == "op-compatible"
         limit = heads.scores.values.size if exact else options.max_candidates
         found = self._filter(heads.scores, limit)
+        if not len(found.anchors):  # most frames of most cameras
+            return _NO_BOXES, found, found.anchors
         if exact:
             found = _best_class_only(found)
         boxes = self._decode(heads.boxes, found.anchors)
