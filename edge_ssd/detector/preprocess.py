@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from edge_ssd.models.spec import InputNormalization
 from edge_ssd.types import Frame, Geometry, PixelFormat
 
-RESIZE_MODES = ("stretch", "letterbox")
-
 # OpenCV's YUV conversions are those of BT.601 in video range, as ``Frame.image`` has them.
 _TO_RGB = {
     PixelFormat.YUV420: cv2.COLOR_YUV2RGB_I420,
