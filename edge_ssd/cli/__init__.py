@@ -1,0 +1,28 @@
+"""The ``edge-ssd`` command: parse, call, print. One file for each group of commands.
+
+A command imports what it needs when it runs: `--help` and usage errors answer at once on a
+Pi Zero.
+"""
+
+from __future__ import annotations
+
+import click
+
+from edge_ssd import __version__
+from edge_ssd.cli.bench import bench
+from edge_ssd.cli.config import check_config
+from edge_ssd.cli.models import models
+from edge_ssd.cli.stream import detect, record_frames, run
+from edge_ssd.service import journal
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--verbose", is_flag=True, help="Log more, and show a traceback on errors.")
+@click.version_option(__version__, prog_name="edge-ssd")
+def main(verbose: bool) -> None:
+    """Object detection with SSD MobileNet on a Raspberry Pi."""
+    journal.set_up(verbose)
+
+
+for command in (detect, run, record_frames, check_config, bench, models):
+    main.add_command(command)

@@ -1,0 +1,54 @@
+"""What the commands share: options, and how an error is reported."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from edge_ssd.errors import EdgeSsdError
+from edge_ssd.service import journal
+
+DEFAULT_MODEL = "ssdlite_mobilenet_v2_coco"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn the package's errors into one line on stderr and their exit code."""
+
+    @wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except EdgeSsdError as error:
+            if click.get_current_context().find_root().params["verbose"]:
+                raise
+            click.echo(journal.error_line(str(error)), err=True)
+            sys.exit(error.exit_code)
+
+    return wrapped
+
+
+def not_nan(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    """Refuse NaN, which click's ranges let pass."""
+    if math.isnan(value):
+        raise click.BadParameter("nan is not in the range 0<=x<=1.")
+    return value
+
+
+model_option = click.option(
+    "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME|FILE",
+    help="A name of `edge-ssd models list`, or a .tflite file.",
+)  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+path_argument = click.Path(path_type=Path)
+config_option = click.option(
+    "--config", "path", required=True, type=path_argument, help="The YAML file."
+)
