@@ -41,6 +41,14 @@ ONE_MISTAKE = {
         "model: {threads: many}",
         "model.threads: must be an integer (it is 'many')",
     ),
+    "yes for a number": (
+        "model: {threads: yes}",
+        "model.threads: must be an integer (it is 'true')",
+    ),
+    "off for a threshold": (
+        "postprocess: {iou_threshold: off}",
+        "postprocess.iou_threshold: must be a number (it is 'false')",
+    ),
     "half a thread": ("model: {threads: 1.5}", "model.threads: must be an integer (it is 1.5)"),
     "unit in a number": ("stall_timeout_s: 10s", "stall_timeout_s: must be a number (it is '10s')"),
     "a number for a text": (
