@@ -17,11 +17,13 @@ class Tpu:
     name: ``USB 18d1:9302`` or ``PCIe apex_0``.
     node: the device file that a process must be allowed to write.
     speed_mbps: the USB link's; 5000 is USB 3, 480 is USB 2; None on PCIe.
+    max_power: what it may draw of the USB port, as the kernel says it: ``500mA``.
     """
 
     name: str
     node: Path
     speed_mbps: int | None = None
+    max_power: str = ""
 
 
 def find(root: Path = Path("/")) -> list[Tpu]:
@@ -59,6 +61,7 @@ def _usb(root: Path, folder: Path) -> Tpu | None:
         if usb_id not in USB_IDS:
             return None
         node = root / f"dev/bus/usb/{int(read('busnum')):03d}/{int(read('devnum')):03d}"
-        return Tpu(f"USB {usb_id}", node, int(float(read("speed"))))
+        power = read("bMaxPower") if (folder / "bMaxPower").exists() else ""
+        return Tpu(f"USB {usb_id}", node, int(float(read("speed"))), power)
     except (OSError, ValueError):  # it is being unplugged at this moment
         return None

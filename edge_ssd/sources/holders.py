@@ -17,14 +17,18 @@ def holders(*devices: str | Path) -> list[str]:
     devices: paths, links among them, or shell patterns such as ``/dev/video*``. Processes of
     other users show only to root.
     """
-    patterns = [os.path.realpath(device) for device in devices]
     found = []
-    for process in sorted(_PROC.glob("[0-9]*"), key=lambda path: int(path.name)):
-        if int(process.name) != os.getpid() and _has_open(process, patterns):
-            with suppress(OSError):  # it has just ended
-                name = (process / "comm").read_text().strip()
-                found.append(f"{name} (pid {process.name})")
+    for pid in pids(*devices):
+        with suppress(OSError):  # it has just ended
+            found.append(f"{(_PROC / str(pid) / 'comm').read_text().strip()} (pid {pid})")
     return found
+
+
+def pids(*devices: str | Path) -> list[int]:
+    """Return the ids of the processes that ``holders`` names."""
+    patterns = [os.path.realpath(device) for device in devices]
+    others = {int(path.name) for path in _PROC.glob("[0-9]*")} - {os.getpid()}
+    return [pid for pid in sorted(others) if _has_open(_PROC / str(pid), patterns)]
 
 
 def _has_open(process: Path, patterns: Sequence[str]) -> bool:

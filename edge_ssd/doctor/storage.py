@@ -1,0 +1,119 @@
+"""Room on the disk, and what wears an SD card out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_ssd.doctor.check import Finding, Situation, System, fail, ok, skipped, warn
+
+_LITTLE_BYTES = 200_000_000
+_FULL_BYTES = 1_000_000
+_CARD, _CARD_MAJOR = "/dev/mmcblk", "179:"
+# The last one that says something wins.
+_JOURNALD = (
+    "/usr/lib/systemd/journald.conf.d/*.conf",
+    "/etc/systemd/journald.conf",
+    "/etc/systemd/journald.conf.d/*.conf",
+)
+_NOATIME = "add noatime to / in /etc/fstab"
+_VOLATILE = "set Storage=volatile in /etc/systemd/journald.conf"
+_ZRAM = "swap to zram, or not at all"
+_MEMORY = "let it write below /run, or publish over MQTT"
+
+
+def space(situation: Situation) -> Finding:
+    """There is room where the system and the publishers write."""
+    free = {
+        str(folder): situation.system.free_bytes(folder)
+        for folder in [situation.system.root, *_folders(situation)]
+        if folder.is_dir()
+    }
+    evidence = ", ".join(f"{folder}: {size / 1e6:.0f} MB free" for folder, size in free.items())
+    least = min(free.values())
+    if least < _FULL_BYTES:
+        return fail(evidence, "make room: `sudo apt clean`, `journalctl --vacuum-size=50M`")
+    if least < max(_LITTLE_BYTES, _wanted_bytes(situation)):
+        return warn(evidence, "make room, or lower max_bytes and backups of the publisher")
+    return ok(evidence)
+
+
+def wear(situation: Situation) -> Finding:
+    """Nothing writes to an SD card again and again."""
+    system = situation.system
+    mounts = _mounts(system)
+    root = mounts.get("/", _Mount("an unknown disk", False, []))
+    if not root.on_card:
+        return skipped(f"the system is on {root.device}, not on an SD card")
+    publishers = [folder for folder in _folders(situation) if _on_card(folder, mounts)]
+    found = [
+        (says, remedy)
+        for says, remedy, wears in (
+            ("/ is mounted without noatime", _NOATIME, "noatime" not in root.options),
+            ("the journal is kept on the card", _VOLATILE, _journal_kept(system)),
+            ("swap is on the card", _ZRAM, _swaps_to_card(system, mounts)),
+            ("a publisher writes to the card", _MEMORY, bool(publishers)),
+        )
+        if wears
+    ]
+    if found:
+        return warn("; ".join(says for says, _ in found), "; ".join(remedy for _, remedy in found))
+    return ok(f"{root.device} with noatime, journal in memory, no swap and no publisher on it")
+
+
+def _folders(situation: Situation) -> list[Path]:
+    """Return where publishers write."""
+    paths = [section.path for section in situation.publishers if section.type == "jsonl"]
+    return [path.parent.resolve() for path in paths if path]
+
+
+def _wanted_bytes(situation: Situation) -> int:
+    """Return what the publishers' files may grow to together."""
+    return sum(
+        section.max_bytes * (section.backups + 1)
+        for section in situation.publishers
+        if section.type == "jsonl" and section.path
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """A line of ``/proc/self/mountinfo``."""
+
+    device: str
+    on_card: bool
+    options: list[str]
+
+
+def _mounts(system: System) -> dict[str, _Mount]:
+    """Return what is mounted, by mount point."""
+    found = {}
+    for line in system.read("/proc/self/mountinfo").splitlines():
+        place, _, kind = line.partition(" - ")
+        fields, device = place.split(), kind.split()[1]
+        # By number as well: a kernel without an initramfs calls the card /dev/root.
+        card = device.startswith(_CARD) or fields[2].startswith(_CARD_MAJOR)
+        found[fields[4]] = _Mount(device, card, fields[5].split(","))
+    return found
+
+
+def _on_card(folder: Path, mounts: dict[str, _Mount]) -> bool:
+    mounted = [str(place) for place in (folder, *folder.parents) if str(place) in mounts]
+    return bool(mounted) and mounts[mounted[0]].on_card
+
+
+def _journal_kept(system: System) -> bool:
+    """Whether journald writes to the disk: ``auto``, its default, does where the folder is."""
+    texts = [system.read(path) for pattern in _JOURNALD for path in system.glob(pattern)]
+    found = re.findall(r"^\s*Storage=(\w+)", "\n".join(texts), re.MULTILINE)
+    storage = found[-1] if found else "auto"
+    return storage == "persistent" or (storage == "auto" and system.exists("/var/log/journal"))
+
+
+def _swaps_to_card(system: System, mounts: dict[str, _Mount]) -> bool:
+    swaps = [line.split()[0] for line in system.read("/proc/swaps").splitlines()[1:] if line]
+    return any(
+        swap.startswith(_CARD) or (not swap.startswith("/dev/") and _on_card(Path(swap), mounts))
+        for swap in swaps
+    )
