@@ -1,17 +1,77 @@
-"""Names of models, and where their files are."""
+"""Names of models: those that come with the package, those pulled, and those to be had."""
 
 from __future__ import annotations
 
 import difflib
+import json
 import os
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from edge_ssd.errors import ModelError
 from edge_ssd.models import manifest
 
 BUNDLED = Path(__file__).parent / "data"
+OFFERS = BUNDLED / "catalogue.json"
+SYSTEM = Path("/var/lib/edge-ssd/models")
 DEFAULT = "ssdlite_mobilenet_v2_coco"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The model inside a zip archive: its entry's name, hash and size in bytes."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model that can be pulled; one entry of ``data/catalogue.json``.
+
+    sha256, size (bytes): of what the URL serves; None where its publisher names none.
+    git_blob: git's object id of it, where the URL is a commit of a git repository.
+    member: the model inside, when the URL serves a zip archive.
+    labels_of: the bundled model that has the same labels.
+    map: COCO mAP from 0 to 1, measured as ``map_source`` says; None where nobody has.
+    """
+
+    name: str
+    description: str
+    url: str
+    sha256: str | None
+    git_blob: str | None
+    size: int | None
+    member: Member | None
+    licence: str
+    labels_of: str
+    map: float | None
+    map_source: str | None
+    notes: str
+
+    @property
+    def model_sha256(self) -> str | None:
+        """The hash of the model itself, where one is published."""
+        return self.member.sha256 if self.member else self.sha256
+
+    def described(self) -> dict[str, Any]:
+        """Return the entries of its manifest that are known before it is pulled."""
+        return {
+            "schema": manifest.SCHEMA,
+            "name": self.name,
+            "description": self.description,
+            "file": {
+                "sha256": self.model_sha256,
+                "size": self.member.size if self.member else self.size,
+            },
+            "origin": {"url": self.url},
+            "licence": self.licence,
+            "map": {"value": self.map, "source": self.map_source},
+            "notes": self.notes,
+        }
 
 
 @cache
@@ -25,18 +85,73 @@ def describe(name: str) -> manifest.Entry:
     return manifest.read(bundled()[name].with_suffix(".json"))
 
 
+@cache
+def offers() -> dict[str, Offer]:
+    """Return what can be pulled, by name."""
+    entries = json.loads(OFFERS.read_text("utf-8"))["models"]
+    return {name: _offer(name, values) for name, values in entries.items()}
+
+
+def folder() -> Path:
+    """Return where this user's models are pulled to: as root, where every user finds them."""
+    return SYSTEM if os.geteuid() == 0 else _own_folder()
+
+
+def pulled() -> dict[str, Path]:
+    """Return the models that were pulled by this user or for the system, by name."""
+    found: dict[str, Path] = {}
+    for place in (SYSTEM, _own_folder()):
+        found |= {path.stem: path for path in sorted(place.glob("[!.]*.tflite"))}
+    return found
+
+
+def listing() -> dict[str, dict[str, Any]]:
+    """Return every known model by name: what its manifest says, ``state`` and ``path``.
+
+    state: ``bundled``, ``pulled``, or ``available`` (to be pulled).
+    """
+    listed: dict[str, dict[str, Any]] = {
+        name: {**offer.described(), "state": "available", "path": None}
+        for name, offer in offers().items()
+    }
+    for state, files in (("pulled", pulled()), ("bundled", bundled())):
+        for name, path in files.items():
+            beside = path.with_suffix(".json")
+            values = manifest.read(beside).values if beside.is_file() else {"name": name}
+            listed[name] = {**values, "state": state, "path": str(path)}
+    return dict(sorted(listed.items(), key=lambda item: (item[1]["state"] != "bundled", item[0])))
+
+
 def find(name_or_path: str) -> Path:
     """Return the file of a catalogue name or path. Raises ModelError when there is none."""
-    if name_or_path in bundled():
-        return bundled()[name_or_path]
+    known = pulled() | bundled()
+    if name_or_path in known:
+        return known[name_or_path]
     path = Path(os.path.expanduser(name_or_path))  # noqa: PTH111 (pathlib's raises for ~nobody)
     if path.is_file():
         return path
     if path.is_dir():
         raise ModelError(f"model {path} is a folder", "give the .tflite file in it")
-    near = difflib.get_close_matches(name_or_path, bundled(), n=1)
+    if name_or_path in offers():
+        raise ModelError(
+            f"model {name_or_path} is not on this machine",
+            f"get it with `edge-ssd models pull {name_or_path}`",
+        )
+    near = difflib.get_close_matches(name_or_path, known | offers(), n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise ModelError(
         f"no model {name_or_path!r}: neither a file nor a name in the catalogue",
         f"{hint}see `edge-ssd models list`",
     )
+
+
+def _own_folder() -> Path:
+    """Return this user's folder. A service without a home has none: nothing is found there."""
+    data = os.environ.get("XDG_DATA_HOME", "")
+    base = data if data.startswith("/") else os.path.expanduser("~/.local/share")  # noqa: PTH111
+    return Path(base, "edge-ssd", "models")
+
+
+def _offer(name: str, values: dict[str, Any]) -> Offer:
+    member = values["member"]
+    return Offer(name, **{**values, "member": Member(**member) if member else None})

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tflite_models import raw_heads_model
 
+from edge_ssd.cli import main
 from edge_ssd.errors import ModelError
 from edge_ssd.models import catalogue
 from edge_ssd.models.loading import load
@@ -25,6 +29,8 @@ def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "small_ssd.json").write_text(json.dumps(values))
     (folder / "notes.txt").write_text("no model")
     monkeypatch.setattr(catalogue, "BUNDLED", folder)
+    monkeypatch.setattr(catalogue, "SYSTEM", tmp_path / "system")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
     catalogue.bundled.cache_clear()
     yield folder
     catalogue.bundled.cache_clear()
@@ -65,3 +71,104 @@ def test_what_is_nowhere(bundle: Path, name: str) -> None:
 def test_a_folder_is_no_model(bundle: Path) -> None:
     with pytest.raises(ModelError, match=r"data is a folder; give the \.tflite file in it"):
         catalogue.find(str(bundle))
+
+
+# --- What can be pulled ---
+
+
+def put(folder: Path, name: str, **manifest: object) -> Path:
+    """A model as a pull leaves it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = raw_heads_model()
+    (folder / f"{name}.tflite").write_bytes(content)
+    values = {"schema": 1, "file": {"sha256": hashlib.sha256(content).hexdigest()}} | manifest
+    (folder / f"{name}.json").write_text(json.dumps(values))
+    return folder / f"{name}.tflite"
+
+
+def test_a_name_to_be_pulled_is_answered_with_the_command(bundle: Path) -> None:
+    expected = (
+        "model ssd_mobilenet_v1_coco_quant is not on this machine; "
+        "get it with `edge-ssd models pull ssd_mobilenet_v1_coco_quant`"
+    )
+    with pytest.raises(ModelError, match=expected):
+        catalogue.find("ssd_mobilenet_v1_coco_quant")
+
+
+def test_a_pulled_model_is_found_by_its_name(bundle: Path, tmp_path: Path) -> None:
+    system = put(tmp_path / "system", "from_root")
+    own = put(tmp_path / "share" / "edge-ssd" / "models", "mine")
+    assert catalogue.find("from_root") == system
+    assert catalogue.find("mine") == own
+    put(tmp_path / "share" / "edge-ssd" / "models", "from_root")
+    assert catalogue.find("from_root") == own.with_name("from_root.tflite")
+    put(tmp_path / "system", "small_ssd")  # never in the place of what comes with the package
+    assert catalogue.find("small_ssd") == bundle / "small_ssd.tflite"
+
+
+def test_root_pulls_for_everybody(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert catalogue.folder() == tmp_path / "system"
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert catalogue.folder() == tmp_path / "share" / "edge-ssd" / "models"
+    monkeypatch.setenv("HOME", "/home/pi")
+    for unset in ("", "relative/is/ignored"):
+        monkeypatch.setenv("XDG_DATA_HOME", unset)
+        assert catalogue.folder() == Path("/home/pi/.local/share/edge-ssd/models")
+
+
+def test_a_service_without_a_home_finds_what_root_pulled(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(tmp_path / "system", "from_root")
+    monkeypatch.delenv("XDG_DATA_HOME")
+    for home in ("/", "/home/hidden", "~"):
+        monkeypatch.setenv("HOME", home)
+        assert catalogue.find("from_root") == path
+
+
+def test_the_list_says_what_is_where(bundle: Path, tmp_path: Path) -> None:
+    name = "ssd_mobilenet_v1_coco_quant"
+    path = put(tmp_path / "system", name, licence="Apache-2.0", labels=["person"])
+    listed = json.loads(CliRunner().invoke(main, ["models", "list", "--json"]).stdout)
+    states = {known: entry["state"] for known, entry in listed.items()}
+    assert states.pop("small_ssd") == "bundled"
+    assert states.pop(name) == "pulled"
+    assert set(states.values()) == {"available"}
+    assert len(states) == 4
+    assert (listed[name]["path"], listed[name]["labels"]) == (str(path), ["person"])
+    assert listed[f"{name}_postprocess"]["path"] is None
+    assert "Coral publishes no sha256" in listed[f"{name}_postprocess"]["notes"]
+    first, *rows = CliRunner().invoke(main, ["models", "list"]).stdout.splitlines()
+    assert re.match(r"small_ssd +bundled ", first)
+    assert re.match(rf"{name} +pulled .* Apache-2\.0", rows[0])
+
+
+def test_every_offer_can_be_checked_or_says_why_not() -> None:
+    assert len(catalogue.offers()) == 5
+    for name, offer in catalogue.offers().items():
+        assert offer.url.startswith("https://"), name
+        assert offer.licence
+        assert offer.labels_of in catalogue.bundled()
+        assert (offer.map is None) == (offer.map_source is None)
+        for known in (offer.sha256, offer.model_sha256):
+            assert known is None or re.fullmatch("[0-9a-f]{64}", known)
+        if offer.sha256 is None:
+            assert "publishes no sha256" in offer.notes
+            assert offer.git_blob is not None
+            assert re.fullmatch("[0-9a-f]{40}", offer.git_blob)
+            assert re.search("/[0-9a-f]{40}/", offer.url), "not pinned to a commit"
+        if offer.url.endswith(".zip"):
+            assert offer.member is not None
+
+
+def test_the_official_model_is_the_stock_model(stock_model: Path) -> None:
+    offer = catalogue.offers()["ssd_mobilenet_v1_coco_quant"]
+    assert offer.member is not None
+    content = stock_model.read_bytes()
+    assert (len(content), hashlib.sha256(content).hexdigest()) == (
+        offer.member.size,
+        offer.member.sha256,
+    )
