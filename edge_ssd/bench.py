@@ -109,7 +109,7 @@ def measure(options: Config, count: int = 100) -> Report:
     bare_ms, fps, stages = [], [], []
     for _ in range(ROUNDS):
         bare_ms.append(_bare_ms(detector, found))
-        speed, timing = _pipeline_fps(options, detector, found)
+        speed, timing = pipeline_fps(options, detector, found)
         fps.append(speed)
         stages.append(timing)
     start_ms, memory_mb = _service(options)
@@ -141,8 +141,11 @@ def _bare_ms(detector: Detector, count: int) -> float:
     return (time.perf_counter() - begun) / count * 1e3
 
 
-def _pipeline_fps(options: Config, detector: Detector, count: int) -> tuple[float, Timing]:
-    """Frames a second of the whole pipeline, from its first result to its last."""
+def pipeline_fps(options: Config, detector: Detector, count: int) -> tuple[float, Timing]:
+    """Return frames a second of the whole pipeline, and its mean times a stage.
+
+    Counted from the first result to the last of ``count``, which the source must have.
+    """
     collector = _Collector(count)
     labels = build.labels_of(detector)
     pipeline = Pipeline(

@@ -25,21 +25,26 @@ MODULES = {
     "litert": "ai_edge_litert.interpreter",
     "tflite-runtime": "tflite_runtime.interpreter",
 }
-_PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
+PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
 
 
-class Interpreter(Protocol):
+class Description(Protocol):
+    """What an interpreter says of its model, before anything runs."""
+
+    def get_input_details(self) -> list[dict[str, Any]]: ...
+    def get_output_details(self) -> list[dict[str, Any]]: ...
+    def get_signature_list(self) -> dict[str, Any]: ...
+    def get_signature_runner(self, key: str) -> Any: ...
+
+
+class Interpreter(Description, Protocol):
     """What this package uses of a TensorFlow Lite interpreter. One thread at a time."""
 
     def allocate_tensors(self) -> None: ...
     def invoke(self) -> None: ...
-    def get_input_details(self) -> list[dict[str, Any]]: ...
-    def get_output_details(self) -> list[dict[str, Any]]: ...
     def get_tensor(self, index: int) -> NDArray[Any]: ...
     def set_tensor(self, index: int, value: NDArray[Any]) -> None: ...
     def tensor(self, index: int) -> Any: ...
-    def get_signature_list(self) -> dict[str, Any]: ...
-    def get_signature_runner(self, key: str) -> Any: ...
 
 
 def installed() -> list[str]:
@@ -58,7 +63,7 @@ def choose(runtime: str) -> str:
         if runtime not in found:
             raise RuntimeMissingError(
                 f"the runtime {runtime} is not installed",
-                f"pip install {_PACKAGES[runtime]}, or set model.runtime to auto",
+                f"pip install {PACKAGES[runtime]}, or set model.runtime to auto",
             )
         _check_numpy(runtime)
         return runtime
@@ -117,7 +122,7 @@ def make_interpreter(
     return interpreter
 
 
-def signature_outputs(interpreter: Interpreter) -> dict[int, str]:
+def signature_outputs(interpreter: Description) -> dict[int, str]:
     """Return what the model's signature calls each output, by tensor index.
 
     Empty where the file has no signature, or none of exactly the graph's outputs.
@@ -167,7 +172,7 @@ def import_runtime(runtime: str) -> Any:
             return import_runtime(others[0])
         raise RuntimeMissingError(
             f"the runtime {name} is installed but cannot be imported: {error}",
-            f"reinstall it: pip install --force-reinstall {_PACKAGES[name]}",
+            f"reinstall it: pip install --force-reinstall {PACKAGES[name]}",
         ) from None
 
 

@@ -12,6 +12,7 @@ from edge_ssd.errors import ConfigError
 from edge_ssd.models.graph import EDGETPU_OP, Graph
 from edge_ssd.models.loading import load
 from edge_ssd.models.spec import ModelSpec
+from edge_ssd.service import tuned
 
 
 def network(model: ModelOptions, preprocess: PreprocessOptions) -> Network:
@@ -19,7 +20,9 @@ def network(model: ModelOptions, preprocess: PreprocessOptions) -> Network:
 
     Raises ConfigError for options that do not fit together, ModelError, RuntimeMissingError.
     """
-    spec, chosen = load(model.name, model.labels), delegate(model)
+    chosen = delegate(model)
+    model = tuned.applied(model)
+    spec = load(model.name, model.labels)
     if chosen:
         _check_compiled(spec, model)
     run = model.runtime, model.threads, preprocess.resize
