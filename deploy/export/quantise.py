@@ -7,6 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 
+def concrete(model: Any) -> Any:
+    """A concrete function of a Keras model with one input and a dictionary of outputs."""
+    signature = [tf.TensorSpec(model.inputs[0].shape, tf.float32, name="image")]
+    network = tf.function(lambda image: model(image, training=False), signature)
+    return network.get_concrete_function()
+
+
 def quantise(function: Any, inputs: Iterable[np.ndarray]) -> bytes:
     """A .tflite file of a concrete function, calibrated on `inputs` (float32, as it takes them).
 

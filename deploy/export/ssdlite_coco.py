@@ -4,15 +4,15 @@ The GraphDef keeps TensorFlow's node names: ``Preprocessor/sub`` is the normalis
 ``concat`` the box encodings, ``Postprocessor/convert_scores`` the sigmoid of the class scores.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
-from deploy.export import calibration
+from deploy.export import calibration, manifests
 from deploy.export.finish import finish
 from deploy.export.packages import Package, fetch, member
 from deploy.export.quantise import quantise
 from deploy.export.rebuild import rebuild
+from deploy.export.recipes import Recipe
 from deploy.export.tfjs_graph import bias_before_skip, read_graph
 
 NAME = "ssdlite_mobilenet_v2_coco"
@@ -58,15 +58,10 @@ def build(folder: Path) -> bytes:
 
 def manifest(model: bytes) -> dict[str, Any]:
     """Return the manifest of a model that ``build`` made, without its golden detections."""
+    description = "SSDLite MobileNet V2, COCO, 8 bits, 80 classes"
+    labels = [None if name == "-" else name.replace("_", " ") for name in _LABELS.split()]
     return {
-        "schema": 1,
-        "name": NAME,
-        "description": "SSDLite MobileNet V2, COCO, 8 bits, 80 classes",
-        "file": {
-            "name": f"{NAME}.tflite",
-            "sha256": hashlib.sha256(model).hexdigest(),
-            "size": len(model),
-        },
+        **manifests.head(NAME, description, model),
         "origin": {
             "package": _PACKAGE.label,
             "files": {f"models/coco-ssd/{name}": sha256 for name, sha256 in _FILES.items()},
@@ -74,29 +69,10 @@ def manifest(model: bytes) -> dict[str, Any]:
             "trained by its authors on COCO, converted to TensorFlow.js",
         },
         "licence": _PACKAGE.licence,
-        "input": {"width": SIZE, "height": SIZE, "channels": "RGB", "mean": 127.5, "std": 127.5},
-        "box_coder": {"y_scale": 10.0, "x_scale": 10.0, "h_scale": 5.0, "w_scale": 5.0},
-        "heads": {head: head for head in HEADS},
-        "score_activation": "none",
-        "background": True,
-        "anchors": {
-            "type": "ssd",
-            "grids": [[19, 19], [10, 10], [5, 5], [3, 3], [2, 2], [1, 1]],
-            "min_scale": 0.2,
-            "max_scale": 0.95,
-            "aspect_ratios": [1.0, 2.0, 0.5, 3.0, 0.3333],
-            "interpolated_scale_aspect_ratio": 1.0,
-            "reduce_boxes_in_lowest_layer": True,
-        },
-        "labels": [None if name == "-" else name.replace("_", " ") for name in _LABELS.split()],
-        "postprocess": {"iou_threshold": 0.6},
-        "calibration": [
-            {
-                "package": photo.package.label,
-                "path": photo.path,
-                "licence": photo.package.licence,
-                "sha256": photo.sha256,
-            }
-            for photo in calibration.photos()
-        ],
+        "input": manifests.input_of(SIZE),
+        **manifests.ssd(manifests.SSD_LAYOUT, labels, 0.6),
+        "calibration": manifests.calibrated(),
     }
+
+
+RECIPES = {NAME: Recipe(build, manifest, "coffee.jpg")}

@@ -1,7 +1,8 @@
 """Reads a TensorFlow.js graph model (model.json and its weight shards) into plain numpy.
 
-model.json holds a TensorFlow GraphDef in protobuf's JSON form, without the constants' values
-(`modelTopology`), and where each constant lies in the shards (`weightsManifest`).
+Also the weights alone, of a model that is published without its graph. model.json holds a
+TensorFlow GraphDef in protobuf's JSON form, without the constants' values (`modelTopology`), and
+where each constant lies in the shards (`weightsManifest`).
 """
 
 import json
@@ -42,23 +43,34 @@ def read_graph(model_json: Path) -> Graph:
     constants: dict[str, np.ndarray] = {}
     for group in model["weightsManifest"]:
         shards = b"".join((model_json.parent / path).read_bytes() for path in group["paths"])
-        constants.update(_split_shards(group["weights"], shards))
+        constants.update(split_shards(group["weights"], shards))
     return Graph(nodes, constants)
 
 
-def _split_shards(entries: list[dict[str, Any]], shards: bytes) -> dict[str, np.ndarray]:
-    """Cut one group's concatenated shards into its constants, which lie one after another."""
+def split_shards(entries: list[dict[str, Any]], shards: bytes) -> dict[str, np.ndarray]:
+    """Cut one group's concatenated shards into its constants, which lie one after another.
+
+    entries: the group's part of the weights manifest. Those packed as uint8 come back as float32
+    or int32, as real = stored x scale + min.
+    """
     constants = {}
     offset = 0
     for entry in entries:
-        name, dtype = entry["name"], _DTYPES.get(entry["dtype"])
-        if dtype is None or "quantization" in entry:
-            raise ExportError(f"constant {name}: only plain float32 and int32 weights can be read")
+        name, dtype, packed = entry["name"], _DTYPES.get(entry["dtype"]), entry.get("quantization")
+        if dtype is None or (packed is not None and packed.get("dtype") != "uint8"):
+            raise ExportError(
+                f"constant {name}: only float32 and int32 weights, plain or packed as uint8, "
+                "can be read"
+            )
+        stored = dtype if packed is None else np.dtype(np.uint8)
         count = int(np.prod(entry["shape"], dtype=np.int64))
-        end = offset + count * dtype.itemsize
+        end = offset + count * stored.itemsize
         if end > len(shards):
             raise ExportError(f"constant {name}: the weight shards end too early, fetch them again")
-        constants[name] = np.frombuffer(shards, dtype, count, offset).reshape(entry["shape"])
+        values = np.frombuffer(shards, stored, count, offset).reshape(entry["shape"])
+        if packed is not None:
+            values = values * np.float32(packed["scale"]) + np.float32(packed["min"])
+        constants[name] = values.astype(dtype)
         offset = end
     if offset != len(shards):
         raise ExportError(f"the weight shards hold {len(shards)} bytes, model.json lists {offset}")

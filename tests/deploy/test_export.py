@@ -90,6 +90,15 @@ def test_the_graph_and_its_constants_are_read(tmp_path: Path) -> None:
     assert [node.name for node in plan] == ["sum", "out"]
 
 
+def test_weights_packed_in_8_bits_are_unpacked(tmp_path: Path) -> None:
+    packed = {"dtype": "uint8", "scale": 0.5, "min": -1.0}
+    model = tfjs_model(tmp_path, weights={"quantization": packed})
+    (tmp_path / "shard").write_bytes(bytes([0, 3, 255]))
+    weights = read_graph(model).constants["w"]
+    assert weights.dtype == np.float32
+    np.testing.assert_array_equal(weights, [-1, 0.5, 126.5])
+
+
 def test_an_unknown_operation_is_refused_by_name(tmp_path: Path) -> None:
     graph = read_graph(tfjs_model(tmp_path, op="FancyOp"))
     with pytest.raises(ExportError, match="node out: op FancyOp"):
@@ -116,8 +125,8 @@ def test_a_residual_bias_goes_back_to_its_convolution() -> None:
     [
         ({"shape": [4]}, "w: the weight shards end too early"),
         ({"shape": [2]}, "the weight shards hold 12 bytes"),
-        ({"dtype": "bool"}, "w: only plain float32 and int32"),
-        ({"quantization": {}}, "w: only plain float32 and int32"),
+        ({"dtype": "bool"}, "w: only float32 and int32"),
+        ({"quantization": {"dtype": "uint16"}}, "w: only float32 and int32"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(
