@@ -1,0 +1,117 @@
+"""COCO annotation files of boxes: read, checked, and matched with a model's labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+
+from edge_ssd.errors import InputError, ModelError
+from edge_ssd.models.labels import Labels
+
+_REMEDY = "give a file such as COCO's instances_val2017.json"
+
+
+class Image(BaseModel):
+    """An entry of ``images``. width, height: in pixels, where the file says."""
+
+    id: int
+    file_name: str
+    width: int | None = None
+    height: int | None = None
+
+
+class Box(BaseModel):
+    """An entry of ``annotations``. bbox: x, y, width, height in pixels."""
+
+    image_id: int
+    category_id: int
+    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+    area: FiniteFloat | None = None
+    iscrowd: bool = False
+
+
+class Category(BaseModel):
+    """An entry of ``categories``."""
+
+    id: int
+    name: str
+
+
+class Annotations(BaseModel):
+    """A COCO annotation file: which pictures there are, and what is to be found in them."""
+
+    images: list[Image] = Field(min_length=1)
+    annotations: list[Box] = Field(min_length=1)
+    categories: list[Category] = Field(min_length=1)
+
+
+def read_annotations(path: Path) -> Annotations:
+    """Read a COCO annotation file of boxes.
+
+    Raises InputError when it cannot be read, is no such file, or contradicts itself.
+    """
+    try:
+        read = Annotations.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", "check the path and permissions") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        problem = f"{place}: {first['msg']}" if place else first["msg"]
+        raise InputError(f"{path} is no COCO file of boxes: {problem}", _REMEDY) from None
+    contradiction = _contradiction(read)
+    if contradiction:
+        raise InputError(f"{path}: {contradiction}", _REMEDY)
+    return read
+
+
+def category_ids(labels: Labels, annotations: Annotations, model: str) -> dict[int, int]:
+    """Return the category of each of a model's class ids, matched by name.
+
+    Raises ModelError when categories that have boxes are none of the model's classes.
+    """
+    by_name = {_plain(category.name): category.id for category in annotations.categories}
+    ids = {
+        class_id: by_name[_plain(label)]
+        for class_id, label in enumerate(labels)
+        if label and _plain(label) in by_name
+    }
+    wanted = {box.category_id for box in annotations.annotations} - set(ids.values())
+    strange = [category.name for category in annotations.categories if category.id in wanted]
+    if strange:
+        known = [label for label in labels if label]
+        raise ModelError(
+            f"the annotations have boxes of {_few(strange)}, and {model} knows {_few(known)}",
+            "give its labels in the annotations' words with --labels, or annotations of its "
+            "own classes",
+        )
+    return ids
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _few(names: Sequence[str]) -> str:
+    if not names:
+        return "no labels"
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more classes" if len(names) > 3 else "")
+
+
+def _contradiction(read: Annotations) -> str | None:
+    images = {image.id for image in read.images}
+    categories = {category.id for category in read.categories}
+    if len(images) < len(read.images) or len(categories) < len(read.categories):
+        return "two images, or two categories, have the same id"
+    if len({_plain(category.name) for category in read.categories}) < len(categories):
+        return "two categories have the same name"
+    for index, box in enumerate(read.annotations):
+        if box.image_id not in images:
+            return f"annotations.{index} is of image {box.image_id}, which is not listed"
+        if box.category_id not in categories:
+            return f"annotations.{index} is of category {box.category_id}, which is not listed"
+    if all(box.iscrowd for box in read.annotations):
+        return "there are crowds alone, and no box that could be found"
+    return None
