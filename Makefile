@@ -4,7 +4,7 @@ VENV ?= .venv
 EXTRAS ?= dev
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench peers clean
 
 demo: $(VENV)/installed
 	$(BIN)/edge-ssd detect demo/images demo/clip.mp4 --annotate demo-output
@@ -21,6 +21,10 @@ lint: $(VENV)/installed-$(EXTRAS)
 
 bench: $(VENV)/installed
 	$(BIN)/edge-ssd bench --frames demo/clip.mp4 --threads 1
+
+# Other software on the same clip and model; rewrites the table in docs/performance.md.
+peers: $(VENV)/installed
+	$(BIN)/python benchmarks/peers
 
 clean:
 	rm -rf $(VENV) demo-output

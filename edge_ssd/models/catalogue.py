@@ -106,7 +106,8 @@ def pulled() -> dict[str, Path]:
 
 
 def listing() -> dict[str, dict[str, Any]]:
-    """Return every known model by name: what its manifest says, ``state`` and ``path``.
+    """Return every known model by name: what its manifest says but the anchors, ``state``
+    and ``path``.
 
     state: ``bundled``, ``pulled``, or ``available`` (to be pulled).
     """
@@ -119,6 +120,7 @@ def listing() -> dict[str, dict[str, Any]]:
             beside = path.with_suffix(".json")
             values = manifest.read(beside).values if beside.is_file() else {"name": name}
             listed[name] = {**values, "state": state, "path": str(path)}
+            listed[name].pop("anchors", None)  # a table may have thousands of rows
     return dict(sorted(listed.items(), key=lambda item: (item[1]["state"] != "bundled", item[0])))
 
 
