@@ -16,7 +16,29 @@ from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
 _CUSTOM = 32
-_BUILTIN_CODES = {"DEQUANTIZE": 6, "RESHAPE": 22, "SLICE": 65, "QUANTIZE": 114}
+_BUILTIN_CODES = {
+    "ADD": 0,
+    "AVERAGE_POOL_2D": 1,
+    "CONCATENATION": 2,
+    "CONV_2D": 3,
+    "DEPTHWISE_CONV_2D": 4,
+    "DEQUANTIZE": 6,
+    "LOGISTIC": 14,
+    "MAX_POOL_2D": 17,
+    "RESHAPE": 22,
+    "SOFTMAX": 25,
+    "SQUEEZE": 43,
+    "SLICE": 65,
+    "QUANTIZE": 114,
+}
+# The numbers of the options' tables in the union BuiltinOptions.
+_OPTIONS = {
+    "Conv2DOptions": 1,
+    "DepthwiseConv2DOptions": 2,
+    "Pool2DOptions": 5,
+    "SoftmaxOptions": 9,
+    "ConcatenationOptions": 10,
+}
 _TENSOR_TYPES = {"float32": 0, "int32": 2, "uint8": 3, "int16": 7, "int8": 9}
 # Every table's fields in the order of their slots: ``name:stored type``, or only the name where
 # an offset is stored.
@@ -34,6 +56,13 @@ _FIELDS = {
     "Metadata": "name buffer:Uint32",
     "SignatureDef": "inputs outputs signature_key",
     "TensorMap": "name tensor_index:Uint32",
+    "Conv2DOptions": "padding:Int8 stride_w:Int32 stride_h:Int32 activation:Int8",
+    "DepthwiseConv2DOptions": "padding:Int8 stride_w:Int32 stride_h:Int32 depth_multiplier:Int32"
+    " activation:Int8",
+    "Pool2DOptions": "padding:Int8 stride_w:Int32 stride_h:Int32 filter_width:Int32"
+    " filter_height:Int32",
+    "SoftmaxOptions": "beta:Float32",
+    "ConcatenationOptions": "axis:Int32",
 }
 
 
@@ -113,6 +142,20 @@ class Model:
         self._ops.append(table)
         return self
 
+    def op_with_options(
+        self,
+        code: str,
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        table: str,
+        **values: float,
+    ) -> Model:
+        """Adds an op with its table of options; what is not given is the schema's default."""
+        options = self._table(table, **values)
+        return self.op(
+            code, inputs, outputs, builtin_options_type=_OPTIONS[table], builtin_options=options
+        )
+
     def custom_op(
         self, name: str, inputs: Sequence[str], outputs: Sequence[str], options: Mapping[str, Any]
     ) -> Model:
@@ -159,7 +202,7 @@ class Model:
         self._builder.Finish(root, b"TFL3")
         return bytes(self._builder.Output())
 
-    def _table(self, table: str, **values: int) -> int:
+    def _table(self, table: str, **values: float) -> int:
         fields = [field.partition(":") for field in _FIELDS[table].split()]
         names = [field for field, _, _ in fields]
         self._builder.StartObject(len(fields))

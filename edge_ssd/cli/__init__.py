@@ -11,8 +11,11 @@ import click
 from edge_ssd import __version__
 from edge_ssd.cli.bench import bench
 from edge_ssd.cli.config import check_config
+from edge_ssd.cli.doctor import doctor
+from edge_ssd.cli.evaluate import evaluate
 from edge_ssd.cli.models import models
 from edge_ssd.cli.stream import detect, record_frames, run
+from edge_ssd.cli.tune import tune
 from edge_ssd.service import journal
 
 
@@ -24,5 +27,5 @@ def main(verbose: bool) -> None:
     journal.set_up(verbose)
 
 
-for command in (detect, run, record_frames, check_config, bench, models):
+for command in (detect, run, record_frames, check_config, bench, evaluate, tune, models, doctor):
     main.add_command(command)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge_ssd.detector.heads import Head, describe, resolve
 from edge_ssd.detector.preprocess import InputTensor, Preprocessor
-from edge_ssd.detector.runtime import Interpreter, load_interpreter, signature_outputs
+from edge_ssd.detector.runtime import Description, load_interpreter, signature_outputs
 from edge_ssd.detector.shared import TensorLayout
 from edge_ssd.errors import ModelError
 from edge_ssd.models.spec import ModelSpec
@@ -37,22 +37,26 @@ class InvokeLost(Exception):
     """
 
 
-class Network(ABC):
-    """What a model takes and gives, and how it is run, wherever that is.
+class ModelFit:
+    """What a model takes and gives, and that the engine can use it; nothing runs yet.
 
     tensors: its input, box encodings and class scores, as the interpreter has them.
-    ``prepare`` may run in any thread; the rest belongs to one, which calls ``open`` before
-    all else and ``close`` at the end. Raises ModelError when the model is not an SSD.
+    Raises ModelError when the model is not an SSD.
     """
 
-    def __init__(self, spec: ModelSpec, interpreter: Interpreter, resize: str) -> None:
+    def __init__(self, spec: ModelSpec, model: Description, resize: str = "stretch") -> None:
         self.spec = spec
-        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        inputs, outputs = model.get_input_details(), model.get_output_details()
         self.preprocess = Preprocessor(_input(inputs, spec), spec.normalization, resize)
         try:
-            self.heads = resolve(outputs, spec.heads, signature_outputs(interpreter))
+            self.heads = resolve(outputs, spec.heads, signature_outputs(model))
         except ModelError as error:
             raise ModelError(f"model {spec.path} has {error.problem}", error.remedy) from None
+        if self.classes < 1:
+            raise ModelError(
+                f"model {spec.path} has one column of scores, which is taken for the background",
+                'if it is its only class, write "background": false into a manifest beside it',
+            )
         layouts = {layout.index: layout for layout in map(_layout, outputs)}
         heads = self.heads.boxes, self.heads.scores
         self.tensors = (_layout(inputs[0]), *(layouts[head.index] for head in heads))
@@ -61,6 +65,14 @@ class Network(ABC):
     def classes(self) -> int:
         """How many classes the scores have, the background not counted."""
         return self.heads.scores.columns - self.spec.background
+
+
+class Network(ModelFit, ABC):
+    """A model and how it is run, wherever that is.
+
+    ``prepare`` may run in any thread; the rest belongs to one, which calls ``open`` before
+    all else and ``close`` at the end. Raises ModelError when the model is not an SSD.
+    """
 
     def prepare(self, frame: Frame) -> Prepared:
         """Resize and quantise a frame into an array of its own."""

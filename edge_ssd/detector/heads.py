@@ -72,12 +72,18 @@ def describe(tensors: Sequence[dict[str, Any]], signature: Mapping[int, str] | N
     """Return tensor details as a list for people: names, shapes, and a type that is unusual."""
     shown = []
     for item in tensors:
-        called = (signature or {}).get(int(item["index"]), item["name"])
-        also = f" ({item['name']})" if called != item["name"] else ""
+        name = _short(item["name"])
+        called = _short((signature or {}).get(int(item["index"]), name))
+        also = f" ({name})" if called != name else ""
         kind = "" if _readable(item) else f" {np.dtype(item['dtype']).name}"
         per_channel = " with a scale per channel" if _channels(item) > 1 else ""
         shown.append(f"{called}{also} {[int(n) for n in item['shape']]}{kind}{per_channel}")
     return ", ".join(shown) or "none"
+
+
+def _short(name: str) -> str:
+    # TensorFlow joins the names of everything it fuses into one operator.
+    return name if len(name) <= 60 else f"{name[:59]}…"
 
 
 def _head(output: dict[str, Any], signature: Mapping[int, str]) -> Head | None:

@@ -1,14 +1,14 @@
-"""Read a flatbuffer with every offset checked, and patch it in place.
+"""Read a flatbuffer with every offset checked, and patch it.
 
 The format: https://flatbuffers.dev/internals. Offsets to tables and vectors are unsigned and
 point forward from where they stand, so new data can be appended and an old field pointed at
-it; everything else keeps its bytes and its place.
+it, or a new root put in front; everything else keeps its bytes and its distances.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,11 @@ from numpy.typing import NDArray
 from edge_ssd.errors import ModelError
 
 Data = bytes | bytearray | memoryview
+
+MAX_TABLES = 50_000
+"""In one vector; SSD models have some hundred tensors, and the largest known ones 10,000."""
+MAX_NAME = 20_000
+"""Bytes of one name; TensorFlow joins the names of what it fuses, a thousand of them at most."""
 
 
 def _unpack(fmt: str, data: Data, position: int) -> Any:
@@ -55,6 +60,13 @@ class Vector:
 
     def tables(self) -> Iterator[Table]:
         """Yield the tables that the elements point to."""
+        # Zeros read as an empty table, so a wrong length in front of them could go on for ever.
+        if self.length > MAX_TABLES:
+            raise ModelError(
+                f"the model file is damaged: it says that it has {self.length} tables in a row, "
+                f"and {MAX_TABLES} are the most that are read",
+                "copy or download the file again",
+            )
         for index in range(self.length):
             yield self.table(index)
 
@@ -112,7 +124,19 @@ class Table:
 
     def string(self, slot: int) -> str:
         """Return a string field; an absent one is empty."""
-        return self.vector(slot).array("u1").tobytes().decode("utf-8", "replace")
+        text = self.vector(slot)
+        if text.length > MAX_NAME:
+            raise ModelError(
+                f"the model file is damaged: a name in it has {text.length} bytes",
+                "copy or download the file again",
+            )
+        try:
+            return text.array("u1").tobytes().decode("utf-8")
+        except UnicodeDecodeError:  # the runtimes raise it too, from deep inside
+            raise ModelError(
+                "the model file is damaged: a name in it is not UTF-8 text",
+                "copy or download the file again",
+            ) from None
 
     def _target(self, place: int) -> int:
         target: int = place + _unpack("<I", self.data, place)
@@ -132,6 +156,49 @@ def append_vector(data: bytearray, table: Table, slot: int, values: NDArray[Any]
     data.extend(bytes(-len(data) % 16))
     struct.pack_into("<I", data, place, len(data) - place)
     data.extend(struct.pack("<I", len(values)) + values.tobytes())
+
+
+def append(data: bytearray, piece: bytes) -> int:
+    """Put a finished flatbuffer at the end of ``data``; return where its root table is then."""
+    data.extend(bytes(-len(data) % 16))
+    start = len(data)
+    data.extend(piece)
+    return start + int(_unpack("<I", data, start))
+
+
+def point(data: bytearray, place: int, target: int) -> None:
+    """Let the offset at ``place`` point to what stands at ``target``, behind it."""
+    struct.pack_into("<I", data, place, target - place)
+
+
+def prepend_root(data: Data, fields: int, vectors: Mapping[int, Sequence[int]]) -> bytes:
+    """Return ``data`` behind a copy of its root table in which some vectors of tables differ.
+
+    Offsets point forward only, so a longer vector of old tables has to stand before them.
+    fields: how many the root table has: a 4-byte number, then nothing but vectors and strings.
+    vectors: the positions of the tables in ``data``, by slot.
+    """
+    old = root(data)
+    present = [slot in vectors or old.field(slot) is not None for slot in range(fields)]
+    vtable = [4 + 2 * fields, 4 + 4 * fields]
+    vtable += [4 + 4 * slot if present[slot] else 0 for slot in range(fields)]
+    place = 12 + 4 * fields
+    vtable_at = place + sum(4 + 4 * len(tables) for tables in vectors.values())
+    shift = -(-(vtable_at + 2 * len(vtable)) // 16) * 16  # every alignment stays what it was
+    front = bytearray(shift)
+    struct.pack_into("<I4siI", front, 0, 8, bytes(data[4:8]), 8 - vtable_at, old.scalar(0, "I"))
+    struct.pack_into(f"<{len(vtable)}H", front, vtable_at, *vtable)
+    for slot in range(1, fields):
+        if slot in vectors:
+            point(front, 12 + 4 * slot, place)
+            struct.pack_into("<I", front, place, len(vectors[slot]))
+            for position in vectors[slot]:
+                place += 4
+                point(front, place, shift + position)
+            place += 4
+        elif present[slot]:
+            point(front, 12 + 4 * slot, shift + old.vector(slot).position - 4)
+    return bytes(front) + bytes(data)
 
 
 def remove_element(data: bytearray, vector: Vector, index: int) -> None:

@@ -15,7 +15,7 @@ from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
 from edge_ssd.errors import ModelError
-from edge_ssd.models import flatbuffer
+from edge_ssd.models import flatbuffer, operator_names
 from edge_ssd.models.flatbuffer import Data, Table, Vector
 
 POSTPROCESS_OP = "TFLite_Detection_PostProcess"
@@ -24,6 +24,8 @@ EDGETPU_OP = "edgetpu-custom-op"
 _CUSTOM = 32
 _OMITTED = -1  # an optional input of an operator
 _DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 7: "<i2", 9: "i1", 10: "<f8"}
+
+_QUANTISED = {"u1", "i1", "<i2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,16 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator; ``code`` is the custom name, or ``builtin N``."""
+    """One operator; ``code`` is the custom name, or ``builtin N``.
+
+    name: the custom name, or the schema's, such as ``CONV_2D``.
+    code_index: its place among the model's operator codes.
+    """
 
     index: int
     code: str
+    name: str
+    code_index: int
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     custom_options: bytes
@@ -75,7 +83,7 @@ class Graph:
     @cached_property
     def operators(self) -> list[Operator]:
         """Every operator, in the order of execution."""
-        codes = [_code(table) for table in self.model.vector(1).tables()]
+        codes = [_code_and_name(table) for table in self.model.vector(1).tables()]
         found = []
         for index, table in enumerate(self.subgraph.vector(3).tables()):
             code = table.scalar(0, "I")
@@ -87,7 +95,9 @@ class Graph:
             found.append(
                 Operator(
                     index,
-                    codes[code],
+                    codes[code][0],
+                    codes[code][1],
+                    code,
                     _indices(table.vector(1)),
                     _indices(table.vector(2)),
                     table.vector(5).array("u1").tobytes(),
@@ -116,20 +126,24 @@ class Graph:
 
     def constant(self, tensor: Tensor) -> NDArray[np.float32]:
         """Return a constant tensor as real numbers: (value - zero point) x scale."""
-        stored = self.model.vector(4).table(tensor.buffer).vector(0)
-        try:
-            values = np.frombuffer(stored.array("u1"), tensor.dtype).reshape(tensor.shape)
-        except (TypeError, ValueError):
-            raise ModelError(
-                f"tensor {tensor.name!r} should be {tensor.shape} {tensor.dtype} and holds "
-                f"{stored.length} bytes; it is not a constant of the model"
-            ) from None
+        values = self.stored(tensor)
         if not len(tensor.scales) == len(tensor.zero_points) <= 1:
             raise ModelError(f"constant {tensor.name!r} has more than one scale or zero point")
         with np.errstate(all="ignore"):  # a damaged scale; what is not finite is refused later
             if len(tensor.scales):
                 values = (values.astype(np.float32) - tensor.zero_points) * tensor.scales
             return values.astype(np.float32)
+
+    def stored(self, tensor: Tensor) -> NDArray[Any]:
+        """Return a constant tensor's values as the file has them; a view, read-only."""
+        kept = self.model.vector(4).table(tensor.buffer).vector(0)
+        try:
+            return np.frombuffer(kept.array("u1"), tensor.dtype).reshape(tensor.shape)
+        except (TypeError, ValueError):
+            raise ModelError(
+                f"tensor {tensor.name!r} should be {tensor.shape} {tensor.dtype} and holds "
+                f"{kept.length} bytes; it is not a constant of the model"
+            ) from None
 
     def check(self) -> None:
         """Raise ModelError unless every tensor, operator and stored weight is in the file.
@@ -141,6 +155,7 @@ class Graph:
             buffer.vector(0)
         for tensor in self.tensors:
             stored.table(tensor.buffer)
+            _check_zero_points(tensor)
         for operator in self.operators:
             for index in (*operator.inputs, *operator.outputs):
                 if index != _OMITTED:
@@ -151,6 +166,21 @@ class Graph:
     def custom_operator(self, code: str) -> Operator | None:
         """Return the first operator with this custom name, or None."""
         return next((op for op in self.operators if op.code == code), None)
+
+    def signature_outputs(self) -> dict[str, dict[str, int]]:
+        """Return the tensor index of each named output of each signature of this subgraph."""
+        return {
+            table.string(2): {
+                output.string(0): output.scalar(1, "I") for output in table.vector(1).tables()
+            }
+            for table in self.model.vector(7).tables()
+            if table.scalar(4, "I") == 0
+        }
+
+    def shape_signature(self, tensor: Tensor) -> tuple[int, ...]:
+        """Return a tensor's shape with -1 for the sizes that are not fixed."""
+        signature = _indices(self.subgraph.vector(0).table(tensor.index).vector(7))
+        return signature or tensor.shape
 
     def metadata(self, name: str) -> bytes | None:
         """Return a named metadata buffer of the model, or None."""
@@ -199,14 +229,34 @@ def promote_inputs(graph: Graph, operator: Operator, count: int) -> bytes:
     return bytes(data)
 
 
+def _check_zero_points(tensor: Tensor) -> None:
+    # The runtimes crash on one that the type cannot hold.
+    if tensor.dtype in _QUANTISED and len(tensor.zero_points):
+        limits = np.iinfo(tensor.dtype)
+        low, high = tensor.zero_points.min(), tensor.zero_points.max()
+        if not limits.min <= low <= high <= limits.max:
+            raise ModelError(
+                f"the model file is damaged: tensor {tensor.name!r} of {limits.dtype} has the "
+                f"zero point {low if low < limits.min else high}",
+                "copy or download the file again",
+            )
+
+
 def _indices(vector: Vector) -> tuple[int, ...]:
     return tuple(int(index) for index in vector.array("<i4"))
 
 
-def _code(table: Table) -> str:
-    # Files from before 2020 keep the operator in the first, one-byte field.
-    builtin = max(table.scalar(0, "b"), table.scalar(3, "i"))
-    return table.string(1) if builtin == _CUSTOM else f"builtin {builtin}"
+def builtin_code(table: Table) -> int:
+    """Return the number of an OperatorCode's operator."""
+    # Files from before 2020 keep it in the first, one-byte field.
+    return int(max(table.scalar(0, "b"), table.scalar(3, "i")))
+
+
+def _code_and_name(table: Table) -> tuple[str, str]:
+    builtin = builtin_code(table)
+    if builtin == _CUSTOM:
+        return table.string(1), table.string(1)
+    return f"builtin {builtin}", operator_names.name(builtin)
 
 
 def _tensor(index: int, table: Table) -> Tensor:

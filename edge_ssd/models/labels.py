@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import zipfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from edge_ssd.errors import ModelError
+from edge_ssd.models import coco
 from edge_ssd.models.flatbuffer import Data
 
 log = logging.getLogger(__name__)
 
 Labels = tuple[str | None, ...]
 
-COCO_CLASSES = 90
-"""TensorFlow's COCO detectors number their 80 classes from 1 to 90, with gaps."""
-
 _REMEDY = "give a text file with one name a line"
+_EACH_CLASS = "give the labels the model was trained with, one a line, with or without background"
 _UNUSED = {"", "???", "n/a", "na", "none", "unused"}
-_BACKGROUND = {"", "???", "background", "__background__", "bg", "unlabeled"}
+_BACKGROUND_WORDS = {"background", "__background__", "bg", "unlabeled"}
+_BACKGROUND = {"", "???", *_BACKGROUND_WORDS}
+_NUMBERED = re.compile(r"(\d{1,4})(?:\s+|\s*[:,]\s*)(\S.*)")
+_ITEM = re.compile(r"item\s*\{([^}]*)\}")
+_ITEM_ID = re.compile(r"\bid\s*:\s*(\d{1,4})\b")
+_ITEM_NAME = re.compile(r"""\b(display_name|name)\s*:\s*["']([^"'\n]*)["']""")
 
 
 def parse(text: str) -> list[str]:
-    """Return one name a line, in order; empty lines at the end do not count."""
+    """Return the names in the order of their ids; an id between them that is not used is empty.
+
+    Three forms: one name a line (empty lines at the end do not count); Coral's ``16  cat``, if
+    all lines have it; TensorFlow's ``item { id: 17 name: "cat" }``.
+    """
     lines = [line.strip() for line in text.lstrip("\ufeff").splitlines()]
     while lines and not lines[-1]:
         lines.pop()
-    return lines
+    items = [_id_and_name(item) for item in _ITEM.findall(text)]
+    return _by_id(items or [_numbered(line) for line in lines if line]) or lines
 
 
 def read(path: Path) -> list[str]:
@@ -62,16 +73,101 @@ def packed_in(data: Data) -> list[str]:
 def fit(lines: Sequence[str | None], classes: int, origin: str) -> Labels:
     """Match names to ``classes`` classes (background not counted); unused ids become None.
 
-    A first line that stands for the background is dropped where the count shows that it is
-    there. Raises ModelError when the counts do not fit.
+    Raises ModelError when they do not fit.
     """
-    names = [None if (line or "").strip().lower() in _UNUSED else line for line in lines]
-    first = (lines[0] or "").strip().lower() if lines else ""
-    if len(lines) == classes + 1 and first in _BACKGROUND:
-        return tuple(names[1:])
-    if len(lines) == classes:
-        return tuple(names)
+    names, note = match(lines, classes, origin)
+    log.info("%s: %s", origin, note)
+    return names
+
+
+def match(lines: Sequence[str | None], classes: int, origin: str) -> tuple[Labels, str]:
+    """Return what ``fit`` does, and one line on how the list was matched.
+
+    A first line that stands for the background is dropped where the count shows that it is
+    there. COCO's 80 names are known with and without the gaps between them.
+    Raises ModelError when the count does not fit, or the names are moved by one class.
+    """
+    count, first = len(lines), (lines[0] or "").strip().lower() if lines else ""
+    names = tuple(None if (line or "").strip().lower() in _UNUSED else line for line in lines)
+    if count == classes:
+        _check_not_moved(names, first, origin)
+        return names, f"{count} labels for {classes} classes: class 0 is {_quoted(names)}"
+    background = first in _BACKGROUND
+    if count == classes + 1 and background:
+        _check_not_moved(names[1:], "", origin)
+        return names[1:], (
+            f"{count} labels for {classes} classes and the background, which the first stands "
+            f"for: class 0 is {_quoted(names[1:])}"
+        )
+    respaced = coco.respaced(names[background:], classes)
+    if respaced:
+        return respaced, (
+            f"{count} labels are COCO's {'without' if classes > count else 'with'} its gaps: "
+            f"matched to the model's {classes} classes by name"
+        )
     raise ModelError(
-        f"{origin} has {len(lines)} labels and the model {classes} classes",
-        "give the labels the model was trained with, one a line, with or without background",
+        f"{origin} has {count} labels and the model {classes} classes{_why(count, classes, first)}",
+        _EACH_CLASS,
     )
+
+
+def _check_not_moved(names: Labels, first: str, origin: str) -> None:
+    """Raise ModelError where the names themselves show that they are off by one."""
+    if first in _BACKGROUND_WORDS:
+        raise ModelError(
+            f"{origin} begins with {first!r} and has no line too many: every name would be off "
+            "by one",
+            'remove that line and name every class, or write "background": true into the '
+            "model's manifest if the first column of its scores is the background",
+        )
+    moved = coco.moved_by(names)
+    if moved:
+        direction = "late" if moved > 0 else "early"
+        raise ModelError(
+            f"{origin} has COCO's names one line too {direction}: class 0 is person, and "
+            f"its line says {_quoted(names)}",
+            "begin with person, or with one line for the background before it",
+        )
+
+
+def _why(count: int, classes: int, first: str) -> str:
+    if count == classes + 1:
+        return f": one too many, and the first, {first!r}, does not stand for the background"
+    if count == classes - 1:
+        return (
+            ": one too few; is the first column of the scores the background, and the manifest "
+            "says it is not?"
+        )
+    return ""
+
+
+def _quoted(names: Labels) -> str:
+    return repr(names[0]) if names and names[0] else "not used"
+
+
+def _numbered(line: str) -> tuple[int, str] | None:
+    found = _NUMBERED.fullmatch(line)
+    return (int(found[1]), found[2]) if found else None
+
+
+def _id_and_name(item: str) -> tuple[int, str] | None:
+    number, names = _ITEM_ID.search(item), dict(_ITEM_NAME.findall(item))
+    name = names.get("display_name") or names.get("name")
+    return (int(number[1]), name) if number and name else None
+
+
+def _by_id(pairs: Sequence[tuple[int, str] | None]) -> list[str] | None:
+    """Return the names at their ids; None unless they are ids: from 0 or 1 on, rising.
+
+    And no name twice: "1 euro" and "2 euro" are names.
+    """
+    found = [pair for pair in pairs if pair]
+    ids = [number for number, _ in found]
+    rising = all(low < high for low, high in pairwise(ids))
+    distinct = len({name for _, name in found}) == len(found)
+    if not found or len(found) < len(pairs) or ids[0] > 1 or not rising or not distinct:
+        return None
+    names = [""] * (ids[-1] + 1)
+    for number, name in found:
+        names[number] = name.strip()
+    return names

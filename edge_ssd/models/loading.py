@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ssd.errors import ModelError
-from edge_ssd.models import catalogue, labels, manifest
+from edge_ssd.models import catalogue, embedded, labels, manifest
 from edge_ssd.models.flatbuffer import Data
 from edge_ssd.models.graph import POSTPROCESS_OP, Graph, Operator, custom_options, promote_inputs
 from edge_ssd.models.spec import BoxCoderScales, ModelSpec
@@ -18,22 +18,23 @@ from edge_ssd.models.spec import BoxCoderScales, ModelSpec
 def load(name_or_path: str, labels_path: Path | None = None) -> ModelSpec:
     """Return the spec of a catalogue name or a .tflite file.
 
-    A manifest beside the file is used when there is one. Labels come from ``labels_path``,
-    else from the manifest, else from the metadata inside the file, else none.
-    Raises ModelError when the file is missing, damaged or does not fit its manifest.
+    A manifest beside the file is used when there is one, else the one inside it. Labels come
+    from ``labels_path``, else from the manifest, else from the metadata inside the file, else
+    none. Raises ModelError when the file is missing, damaged or does not fit its manifest.
     """
     path = catalogue.find(name_or_path)
+    data = read(path)
+    entry = beside(path, data)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"model {path} cannot be read: {error.strerror}") from None
-    spec = _described(path, data)
-    try:
-        graph = Graph(data)
+        graph = Graph(embedded.without_archive(data))
         graph.check()
+        entry = entry or embedded.read(graph, path)
+        spec = manifest.spec(entry, path) if entry else ModelSpec(name=path.stem, path=path)
         operator = graph.custom_operator(POSTPROCESS_OP)
         if operator:
             spec = _without_op(spec, graph, operator)
+    except manifest.ManifestError:
+        raise
     except ModelError as error:
         raise ModelError(f"model {path}: {error.problem}", error.remedy) from None
     if labels_path:
@@ -41,13 +42,22 @@ def load(name_or_path: str, labels_path: Path | None = None) -> ModelSpec:
     return spec if spec.labels else replace(spec, labels=tuple(labels.packed_in(data)))
 
 
-def _described(path: Path, data: Data) -> ModelSpec:
-    beside = path.with_suffix(".json")
-    if not beside.is_file():
-        return ModelSpec(name=path.stem, path=path)
-    entry = manifest.read(beside)
+def read(path: Path) -> bytes:
+    """Return a model file's bytes. Raises ModelError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model {path} cannot be read: {error.strerror}") from None
+
+
+def beside(path: Path, data: Data) -> manifest.Entry | None:
+    """Return the manifest beside a model file, or None. Raises ManifestError."""
+    place = path.with_suffix(".json")
+    if not place.is_file():
+        return None
+    entry = manifest.read(place)
     manifest.verify(entry, data)
-    return manifest.spec(entry, path)
+    return entry
 
 
 def _without_op(spec: ModelSpec, graph: Graph, operator: Operator) -> ModelSpec:

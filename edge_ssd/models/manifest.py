@@ -1,4 +1,4 @@
-"""The manifest beside a model: ``NAME.json`` next to ``NAME.tflite``.
+"""The manifest of a model: ``NAME.json`` next to ``NAME.tflite``, or inside it (``embedded``).
 
 It says what the graph cannot: anchors, scales, input normalisation, labels, origin and
 licence. ``docs/models.md`` describes every key.
@@ -82,13 +82,23 @@ class Entry:
 
 
 def read(path: Path) -> Entry:
-    """Read a manifest. Raises ModelError when it is not one."""
+    """Read a manifest. Raises ManifestError when it is not one."""
     try:
-        values = json.loads(path.read_text("utf-8-sig"), parse_constant=_no_number)
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"manifest {path} cannot be read: {getattr(error, 'strerror', None) or error}",
-            "correct it, or remove it",
+        content = path.read_bytes()
+    except OSError as error:
+        raise ManifestError(
+            f"manifest {path} cannot be read: {error.strerror}", "correct it, or remove it"
+        ) from None
+    return parse(content, path)
+
+
+def parse(content: bytes, path: Path) -> Entry:
+    """Read a manifest's text. path: the file it is of. Raises ManifestError when it is none."""
+    try:
+        values = json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(
+            f"manifest {path} cannot be read: {error}", "correct it, or remove it"
         ) from None
     manifest = Entry(values, path)
     if manifest.get("schema", int, 0) != SCHEMA:
@@ -97,11 +107,11 @@ def read(path: Path) -> Entry:
 
 
 def verify(manifest: Entry, data: Data) -> None:
-    """Raise ModelError unless ``data`` is the very file the manifest was written for."""
+    """Raise ManifestError unless ``data`` is the very file the manifest was written for."""
     expected = manifest.entry("file").get("sha256", str)
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
-        raise ModelError(
+        raise ManifestError(
             f"{manifest.path.with_suffix('.tflite')} is not the file its manifest describes: "
             f"sha256 {found[:12]}…, expected {expected[:12]}…",
             "the file is damaged or was replaced: install it again, or correct the manifest",
@@ -126,6 +136,43 @@ def spec(manifest: Entry, path: Path) -> ModelSpec:
         sigmoid=activation == "sigmoid",
         iou_threshold=_iou_threshold(manifest.entry("postprocess")),
     )
+
+
+def describe(model: ModelSpec) -> dict[str, Any]:
+    """Return the values of a manifest that ``spec`` makes the same of again."""
+    pixel, coder = model.normalization, model.box_coder
+    values = {
+        "schema": SCHEMA,
+        "name": model.name,
+        "input": {"mean": pixel.mean, "std": pixel.std},
+        "box_coder": {
+            "y_scale": coder.y, "x_scale": coder.x, "h_scale": coder.h, "w_scale": coder.w,
+        },
+        "score_activation": "sigmoid" if model.sigmoid else "none",
+        "background": model.background,
+        "labels": list(model.labels),
+        "postprocess": {"iou_threshold": model.iou_threshold},
+    }  # fmt: skip
+    if model.heads:
+        values["heads"] = dict(zip(("boxes", "scores"), model.heads, strict=True))
+    if model.anchors is not None:
+        values["anchors"] = _described_anchors(model.anchors)
+    return values
+
+
+def _described_anchors(anchors: NDArray[np.float32] | SsdAnchorLayout) -> dict[str, Any]:
+    if isinstance(anchors, np.ndarray):
+        # The shortest decimal that is this float32, and no other.
+        rows = [[float(str(number)) for number in row] for row in anchors]
+        return {"type": "table", "values_cyxhw": rows}
+    return {
+        "type": "ssd",
+        "grids": anchors.grids,
+        "scales": anchors.scales,
+        "aspect_ratios": anchors.aspect_ratios,
+        "interpolated_scale_aspect_ratio": float(anchors.interpolated),
+        "reduce_boxes_in_lowest_layer": anchors.reduce_boxes_in_lowest_layer,
+    }
 
 
 def _no_number(name: str) -> float:

@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from edge_ssd import config
 from edge_ssd.config import Config, ModelOptions, PostprocessSection, PreprocessOptions
-from edge_ssd.detector import Detector, Network
+from edge_ssd.detector import Detector, ModelFit, Network
 from edge_ssd.errors import ConfigError, InputError, ModelError, PublishError
-from edge_ssd.models import catalogue, labels
+from edge_ssd.models import coco, labels
 from edge_ssd.models.labels import Labels
 from edge_ssd.models.loading import load
 from edge_ssd.postprocess import PostprocessOptions, Postprocessor
@@ -64,14 +64,14 @@ def detector(model: ModelOptions, preprocess: PreprocessOptions) -> Detector:
     return Detector(spec, model.runtime, model.threads, preprocess.resize)
 
 
-def labels_of(network: Network) -> Labels:
+def labels_of(network: ModelFit) -> Labels:
     """Return one label per class. Raises ModelError when the counts do not fit."""
     spec, classes = network.spec, network.classes
     if spec.labels:
         return labels.fit(spec.labels, classes, f"the label list for {spec.name}")
-    if classes == labels.COCO_CLASSES:
+    if classes == coco.CLASSES:
         log.info("%s brings no labels; its %d classes are taken for COCO's", spec.name, classes)
-        return tuple(catalogue.describe(catalogue.DEFAULT).get("labels", list))
+        return coco.labels()
     return (None,) * classes
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from command import edge_ssd
+from tflite_models import raw_heads_model
 
+from edge_ssd.detector import Detector
 from edge_ssd.errors import ModelError
-from edge_ssd.models import labels
+from edge_ssd.models import coco, labels
+from edge_ssd.models.loading import load
+from edge_ssd.service import build
 
 
 def read(folder: Path, content: bytes) -> list[str]:
@@ -96,3 +102,157 @@ def test_the_list_of_91_lines_does_not_fit_91_other_classes(shared: Path) -> Non
         labels.fit(lines, 89, "it")
     with pytest.raises(ModelError, match="it has 90 labels and the model 89 classes"):
         labels.fit(lines[1:], 89, "it")
+
+
+# --- COCO's names, and names that are off by one ---
+
+
+def coco_lines(unused: str = "n/a") -> list[str]:
+    return [name or unused for name in coco.labels()]
+
+
+NAMED = [name for name in coco.labels() if name]
+# As darknet and its descendants spell and order them.
+DARKNET = ["aeroplane" if name == "airplane" else name for name in NAMED]
+CORAL = [f"{number}  {name}" for number, name in enumerate(coco.labels()) if name]
+PBTXT = [
+    f'item {{\n  name: "/m/{number}"\n  id: {number + 1}\n  display_name: "{name}"\n}}'
+    for number, name in enumerate(coco.labels())
+    if name
+]
+FITTING = {
+    "90 lines": (coco_lines(), "90 labels for 90 classes: class 0 is 'person'"),
+    "90 lines, ???": (coco_lines("???"), "90 labels for 90 classes: class 0 is 'person'"),
+    "90 lines, empty gaps": (coco_lines(""), "90 labels for 90 classes: class 0 is 'person'"),
+    "91 lines": (["???", *coco_lines("???")], "91 labels for 90 classes and the background, which "
+                 "the first stands for: class 0 is 'person'"),
+    "91 lines, background": (["background", *coco_lines()], "and the background, which the first"),
+    "80 lines": (NAMED, "80 labels are COCO's without its gaps: matched to the model's 90 classes"),
+    "81 lines": (["background", *NAMED], "81 labels are COCO's without its gaps"),
+    "80 lines, darknet": (DARKNET, "80 labels are COCO's without its gaps"),
+    "Coral's numbers": (CORAL, "90 labels for 90 classes: class 0 is 'person'"),
+    "numbers from 1": ([f"{n + 1}: {name}" for n, name in enumerate(coco.labels()) if name],
+                       "91 labels for 90 classes and the background"),
+    "TensorFlow's label map": (PBTXT, "91 labels for 90 classes and the background"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def coco_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Raw heads as COCO's models have them: 90 classes and the background."""
+    path = tmp_path_factory.mktemp("model") / "m.tflite"
+    path.write_bytes(raw_heads_model(1917, 91, input_shape=(1, 300, 300, 3)))
+    return path
+
+
+def labels_in_use(model: Path, lines: list[str]) -> tuple[str | None, ...]:
+    """What detections are called, by class id: as ``detect --labels`` finds it out."""
+    path = model.with_suffix(".txt")
+    path.write_text("\n".join(lines))
+    return build.labels_of(Detector(load(str(model), path)))
+
+
+@pytest.mark.parametrize(("lines", "note"), FITTING.values(), ids=FITTING)
+def test_every_common_list_names_the_same_classes(
+    lines: list[str], note: str, coco_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        found = labels_in_use(coco_model, lines)
+    assert [name and name.replace("aeroplane", "airplane") for name in found] == list(coco.labels())
+    assert note in caplog.text
+
+
+REFUSED = {
+    "the last line lost": (
+        ["???", *coco_lines()[:-1]],
+        "COCO's names one line too late: class 0 is person, and its line says not used",
+    ),
+    "background, the last line lost": (
+        ["background", *coco_lines()[:-1]],
+        "begins with 'background' and has no line too many: every name would be off by one; "
+        "remove that line and name every class",
+    ),
+    "the first line lost": (
+        [*coco_lines()[1:], "more"],
+        "COCO's names one line too early: class 0 is person, and its line says 'bicycle'; begin "
+        "with person, or with one line for the background before it",
+    ),
+    "two lines for the background": (
+        ["???", "background", *coco_lines()[:-1]],
+        "COCO's names one line too late: class 0 is person, and its line says 'background'",
+    ),
+    "91 lines, no background": (
+        [*coco_lines(), "more"],
+        "91 labels and the model 90 classes: one too many, and the first, 'person', does not "
+        "stand for the background",
+    ),
+    "89 lines": (
+        coco_lines()[:-1],
+        "89 labels and the model 90 classes: one too few; is the first column of the scores the "
+        "background, and the manifest says it is not?",
+    ),
+    "80 other names": (
+        [f"name {n}" for n in range(80)],
+        "80 labels and the model 90 classes; give",
+    ),
+    "80 of them in another order": (NAMED[::-1], "80 labels and the model 90 classes; give"),
+    "79 of them": (NAMED[:-1], "79 labels and the model 90 classes; give"),
+}
+
+
+@pytest.mark.parametrize(("lines", "expected"), REFUSED.values(), ids=REFUSED)
+def test_lists_that_would_name_wrongly_are_refused(
+    lines: list[str], expected: str, coco_model: Path
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        labels_in_use(coco_model, lines)
+    assert expected in str(caught.value)
+
+
+def test_a_list_with_gaps_for_a_model_without(tmp_path: Path) -> None:
+    """Of 80 classes, as other tools number COCO's."""
+    model = tmp_path / "m.tflite"
+    model.write_bytes(raw_heads_model(1917, 81, input_shape=(1, 300, 300, 3)))
+    for lines in (coco_lines(), ["???", *coco_lines()], NAMED, ["background", *NAMED]):
+        assert labels_in_use(model, lines) == tuple(NAMED)
+    with pytest.raises(ModelError, match="COCO's names one line too early"):
+        labels_in_use(model, [*NAMED[1:], "more"])
+
+
+def test_names_that_begin_with_numbers_are_no_ids() -> None:
+    assert labels.parse("1 euro\n2 euro\n5 cent\n") == ["1 euro", "2 euro", "5 cent"]
+    assert labels.parse("7 up\n8 ball\n") == ["7 up", "8 ball"]
+    assert labels.parse("0 cat\ndog\n") == ["0 cat", "dog"]
+    assert labels.parse("0 cat\n2 dog\n") == ["cat", "", "dog"]
+
+
+def test_a_label_map_that_cannot_be_understood_is_read_as_lines() -> None:
+    text = 'item {\n  id: 3\n  name: "cat"\n}\n'
+    assert labels.parse(text) == ["item {", "id: 3", 'name: "cat"', "}"]
+
+
+def test_other_names_may_be_in_any_order() -> None:
+    """Only names that are COCO's are taken for moved: a few of them are not."""
+    lines = ["bicycle", *(f"name {n}" for n in range(89))]
+    assert labels.fit(lines, 90, "it") == tuple(lines)
+
+
+def test_detections_are_called_the_same_with_any_of_the_lists(demo: Path, tmp_path: Path) -> None:
+    """Through the command; ``chelsea.jpg`` is a cat."""
+    path = tmp_path / "labels.txt"
+    for lines in (["???", *coco_lines("???")], NAMED, CORAL):
+        path.write_text("\n".join(lines))
+        done = edge_ssd("detect", demo / "images" / "chelsea.jpg", "--json", "--labels", path)
+        assert (done.returncode, done.stderr) == (0, "")
+        found = json.loads(done.stdout)["detections"]
+        assert [(item["label"], item["class_id"]) for item in found] == [("cat", 16)]
+
+
+def test_the_command_refuses_labels_that_are_off_by_one(demo: Path, tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text("\n".join(["???", *coco_lines()[:-1]]))
+    done = edge_ssd("detect", demo / "images" / "chelsea.jpg", "--labels", path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert "COCO's names one line too late" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

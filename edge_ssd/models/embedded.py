@@ -1,0 +1,107 @@
+"""What travels inside a model file besides its graph.
+
+Our manifest, as a named metadata buffer, so that one file is all it takes; and the zip archive
+that TFLite metadata puts behind the graph, with the labels.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from flatbuffers import Builder
+
+from edge_ssd.errors import ModelError
+from edge_ssd.models import flatbuffer, manifest
+from edge_ssd.models.flatbuffer import Data
+from edge_ssd.models.graph import Graph
+
+NAME = "edge_ssd_manifest"
+
+_MODEL_FIELDS = 8
+_FILE_HEADER = b"PK\x03\x04"
+_MOST_FILES_BYTES = 50_000_000
+
+
+def read(graph: Graph, path: Path) -> manifest.Entry | None:
+    """Return the manifest inside the model file at ``path``, or None.
+
+    Raises ModelError when it is damaged.
+    """
+    content = graph.metadata(NAME)
+    return None if content is None else manifest.parse(content, path)
+
+
+def write(data: Data, values: dict[str, Any]) -> bytes:
+    """Return the model file with this manifest inside, in place of one that it has.
+
+    Raises ModelError for a number that JSON has not.
+    """
+    try:
+        content = json.dumps(values, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError:
+        raise ModelError(
+            "its anchors or scales are not all finite numbers", "the file is damaged"
+        ) from None
+    model = flatbuffer.root(data)
+    buffers = [buffer.position for buffer in model.vector(4).tables()]
+    others = [entry.position for entry in model.vector(6).tables() if entry.string(0) != NAME]
+    longer = bytearray(data)
+    buffers.append(flatbuffer.append(longer, _buffer_table(content)))
+    entry = flatbuffer.append(longer, _metadata_table(len(buffers) - 1))
+    vectors = {4: buffers, 6: [*others, entry]}
+    return flatbuffer.prepend_root(longer, _MODEL_FIELDS, vectors)
+
+
+def without_archive(data: bytes) -> bytes:
+    """Return the model file without the archive behind it; the same bytes if there is none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            begin = min(info.header_offset for info in archive.infolist())
+    except Exception:  # zipfile raises whatever damaged bytes lead it to: they are no archive
+        return data
+    return data[:begin] if data[begin : begin + 4] == _FILE_HEADER else data
+
+
+def with_archive_of(original: bytes, data: bytes) -> bytes:
+    """Return ``data`` with the archive behind ``original`` put behind it.
+
+    Raises ModelError when a file in it cannot be read.
+    """
+    if len(without_archive(original)) == len(original):
+        return data
+    longer = io.BytesIO(data)
+    try:
+        with zipfile.ZipFile(io.BytesIO(original)) as old, zipfile.ZipFile(longer, "a") as new:
+            if sum(info.file_size for info in old.infolist()) > _MOST_FILES_BYTES:
+                raise ValueError(f"it unpacks to more than {_MOST_FILES_BYTES} bytes")
+            for info in old.infolist():
+                new.writestr(info, old.read(info))
+    except Exception as error:  # as above
+        raise ModelError(
+            f"the archive behind the model cannot be read: {error}",
+            "copy or download the file again",
+        ) from None
+    return longer.getvalue()
+
+
+def _buffer_table(content: bytes) -> bytes:
+    builder = Builder(len(content) + 64)
+    stored = builder.CreateByteVector(content)
+    builder.StartObject(1)
+    builder.PrependUOffsetTRelativeSlot(0, stored, 0)
+    builder.Finish(builder.EndObject())
+    return bytes(builder.Output())
+
+
+def _metadata_table(buffer: int) -> bytes:
+    builder = Builder(64)
+    name = builder.CreateString(NAME)
+    builder.StartObject(2)
+    builder.PrependUOffsetTRelativeSlot(0, name, 0)
+    builder.PrependUint32Slot(1, buffer, 0)
+    builder.Finish(builder.EndObject())
+    return bytes(builder.Output())
