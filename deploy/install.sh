@@ -1,0 +1,299 @@
+#!/bin/sh
+# Installs edge_ssd as a service, or upgrades it; docs/install.md describes it.
+# When a step fails, whatever was done is undone and the version before goes on.
+set -eu
+umask 022
+PATH=$PATH:/usr/sbin:/sbin # su leaves them out
+
+usage="usage: install.sh [--wheels FOLDER] [--dry-run]
+  --wheels FOLDER  take every Python package from this folder; no network is needed
+  --dry-run        print the steps, change nothing"
+here=$(cd "$(dirname "$0")" && pwd)
+checkout=$(dirname "$here")
+opt=/opt/edge-ssd # a link to one of two folders, .a and .b: an upgrade fills the other one
+etc=/etc/edge-ssd
+units=/usr/lib/systemd/system
+wheels=
+dry_run=
+work=/tmp/edge-ssd.XXXXXX
+pins=
+undo=
+
+say() { printf '%s\n' "$*"; }
+step() { say "== $*"; }
+warn() { say "warning: $*" >&2; }
+run() { if [ -n "$dry_run" ]; then say "   $*"; else "$@"; fi; }
+
+fail() {
+    say "error: $*" >&2
+    exit 1
+}
+
+# A command that takes back what the next step does; the last one comes first.
+undo_with() { undo="$*; $undo"; }
+
+leave() {
+    status=$?
+    trap - EXIT HUP INT TERM
+    set +e
+    if [ "$status" -ne 0 ] && [ -n "$undo" ] && [ -z "$dry_run" ]; then
+        say "The installation failed: taking back what it did" >&2
+        eval "$undo"
+        say "All is as it was before, except for new Debian packages and groups" >&2
+    fi
+    rm -rf "$work"
+    exit "$status"
+}
+
+read_arguments() {
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --wheels)
+                [ -d "${2:-}" ] || fail "--wheels needs a folder, and '${2:-}' is none"
+                wheels=$(cd "$2" && pwd)
+                shift
+                ;;
+            --dry-run) dry_run=yes ;;
+            --help | -h) say "$usage" && exit 0 ;;
+            *) say "$usage" >&2 && exit 2 ;;
+        esac
+        shift
+    done
+}
+
+check_rights() {
+    [ -n "$dry_run" ] || [ "$(id -u)" -eq 0 ] || fail "this needs root: run it with sudo"
+    # Set by dpkg where the package's own scripts call this.
+    if [ -z "${DPKG_MAINTSCRIPT_NAME:-}" ] && [ -e /var/lib/dpkg/info/edge-ssd.postinst ]; then
+        fail "the Debian package edge-ssd is installed: upgrade that, or apt remove edge-ssd first"
+    fi
+    [ ! -e "$opt" ] || [ -L "$opt" ] || fail "$opt is not this installer's: move it away"
+}
+
+# The system's own architecture: a 32-bit Pi OS often has a 64-bit kernel, so uname misleads.
+find_machine() {
+    command -v dpkg >/dev/null || fail "this is no Debian: use Raspberry Pi OS or Debian"
+    debian=$(dpkg --print-architecture)
+    case $debian in
+        arm64) machine=aarch64 ;;
+        amd64) machine=x86_64 ;;
+        armhf) machine=armv7l ;;
+        *) fail "no TensorFlow Lite runtime exists for $debian: use a 64-bit ARM or x86 machine" ;;
+    esac
+    if [ "$(uname -m)" = armv6l ]; then
+        fail "no TensorFlow Lite runtime exists for ARMv6 (Pi 1, Pi Zero): use a Zero 2 W or newer"
+    fi
+}
+
+find_pins() {
+    [ -x /usr/bin/python3 ] || return 0 # not yet
+    python=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    pins=$here/constraints/$machine-py$(printf %s "$python" | tr -d .).txt
+    [ -e "$pins" ] && return
+    if [ "$machine" = armv7l ]; then
+        fail "no TensorFlow Lite runtime exists for 32 bits and Python $python:" \
+            "flash the 64-bit Raspberry Pi OS"
+    fi
+    fail "Python $python is not supported: use Raspberry Pi OS or Debian, 12 or newer"
+}
+
+is_installed() {
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+install_packages() {
+    [ -z "${DPKG_MAINTSCRIPT_NAME:-}" ] || return 0 # they are the package's dependencies
+    needed=$(cat "$here/apt/all.txt" "$here/apt/$machine.txt" 2>/dev/null || true)
+    missing=
+    for package in $needed; do
+        is_installed "$package" || missing="$missing $package"
+    done
+    if [ -n "$missing" ]; then
+        step "Debian packages:$missing"
+        run apt-get update
+        # shellcheck disable=SC2086 # several words
+        run env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+    fi
+    if [ -e /etc/rpi-issue ] && ! is_installed python3-picamera2; then
+        step "picamera2, for cameras on the Pi's own connector"
+        run env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y --no-install-recommends python3-picamera2 ||
+            warn "a Pi camera will not work before: sudo apt install python3-picamera2"
+    fi
+}
+
+# The groups that own cameras, the GPU and the Coral stick.
+make_groups() {
+    for group in video render plugdev; do
+        getent group "$group" >/dev/null || run groupadd --system "$group"
+    done
+}
+
+build_environment() {
+    previous=$(readlink "$opt" || true)
+    new=$opt.a
+    [ "$previous" != "$new" ] || new=$opt.b
+    step "a virtual environment in $new"
+    undo_with "rm -rf $new"
+    run rm -rf "$new"
+    run /usr/bin/python3 -m venv --system-site-packages "$new"
+    # The pins are the whole set. What they name must not be taken from the system, and markers
+    # must not be asked: on a 64-bit kernel a 32-bit Python believes itself aarch64.
+    if [ -n "$wheels" ]; then
+        pip --no-index --find-links "$wheels" -r "$pins" edge-ssd
+    else
+        pip -r "$pins" "$checkout"
+    fi
+    run cp -R "$checkout/configs" "$new/configs"
+    run install -m 755 "$here/uninstall.sh" "$new/uninstall.sh"
+    step "one frame through the new environment"
+    run try_it
+}
+
+# Compiled here, once: the service may not write, and starts twice as fast.
+pip() {
+    run "$new/bin/python" -m pip install --quiet --disable-pip-version-check \
+        --root-user-action=ignore --no-cache-dir --no-deps --compile "$@"
+}
+
+try_it() {
+    printf '{name: trial, source: {type: synthetic, frame_limit: 1, live: false}}\n' \
+        >"$work/trial.yaml"
+    "$new/bin/edge-ssd" run --config "$work/trial.yaml" >"$work/trial.jsonl" 2>"$work/trial.log" ||
+        fail "the new environment does not work: $(tail -n 1 "$work/trial.log")"
+    grep -q '"schema":' "$work/trial.jsonl" || fail "the new environment gave no message"
+}
+
+# place MODE FILE TARGET
+place() {
+    if [ -e "$3" ]; then
+        cmp -s "$2" "$3" && return
+        saved=$work/$(basename "$3")
+        run cp -p "$3" "$saved"
+        undo_with "cp -p $saved $3"
+    else
+        undo_with "rm -f $3"
+    fi
+    run install -D -m "$1" "$2" "$3"
+}
+
+place_system_files() {
+    step "systemd units, lock folder, udev rules"
+    systemd=$checkout/systemd
+    place 644 "$systemd/edge-ssd.service" "$units/edge-ssd.service"
+    place 644 "$systemd/edge-ssd@.service" "$units/edge-ssd@.service"
+    place 644 "$systemd/edge-ssd.tmpfiles" /usr/lib/tmpfiles.d/edge-ssd.conf
+    place 644 "$here/udev/60-edge-ssd.rules" /usr/lib/udev/rules.d/60-edge-ssd.rules
+    run systemd-tmpfiles --create /usr/lib/tmpfiles.d/edge-ssd.conf
+    if [ -S /run/udev/control ]; then
+        run udevadm control --reload
+        run udevadm trigger --subsystem-match=usb --subsystem-match=apex
+    fi
+}
+
+place_configuration() {
+    step "configuration in $etc"
+    sample=$checkout/configs/service.yaml
+    [ -d "$etc" ] || undo_with "rmdir $etc"
+    place 644 "$checkout/configs/edge-ssd.schema.json" "$etc/edge-ssd.schema.json"
+    if [ ! -e "$etc/edge-ssd.yaml" ]; then
+        place 644 "$sample" "$etc/edge-ssd.yaml"
+    elif ! cmp -s "$sample" "$etc/edge-ssd.yaml"; then
+        say "$etc/edge-ssd.yaml stays as it is; the new sample is edge-ssd.yaml.new"
+        place 644 "$sample" "$etc/edge-ssd.yaml.new"
+    else
+        run rm -f "$etc/edge-ssd.yaml.new"
+    fi
+}
+
+point_to() {
+    ln -sfn "$1" "$opt.next"
+    mv -T "$opt.next" "$opt"
+}
+
+switch() {
+    step "$opt leads to $new"
+    run sync # a power cut must not leave half of it
+    if [ -n "$previous" ]; then undo_with "point_to $previous"; else undo_with "rm -f $opt"; fi
+    run point_to "$new"
+    if [ ! -e /usr/local/bin/edge-ssd ]; then
+        undo_with "rm -f /usr/local/bin/edge-ssd"
+        run ln -sf "$opt/bin/edge-ssd" /usr/local/bin/edge-ssd
+    fi
+}
+
+services() {
+    [ ! -d /run/systemd/system ] || systemctl list-units --plain --no-legend --state="$1" \
+        'edge-ssd.service' 'edge-ssd@*.service' | cut -d ' ' -f 1
+}
+
+# Remembered before anything they use is changed; so they are undone after all that is.
+note_services() {
+    running=$(services active)
+    troubled=$(services activating,failed)
+    undo_with restore_services
+}
+
+restore_services() {
+    [ -d /run/systemd/system ] || return
+    systemctl daemon-reload
+    for unit in $running; do start "$unit"; done
+}
+
+# Returns when it has inferred its first frame, or failed to.
+start() {
+    run systemctl reset-failed "$1" 2>/dev/null || true
+    run systemctl restart "$1" 2>/dev/null
+}
+
+status_of() { systemctl show --property=StatusText --value "$1"; }
+
+# What ran must run again, or all is undone; what waits for its camera may go on waiting.
+start_services() {
+    step "services"
+    if [ -z "$previous" ]; then
+        undo_with "systemctl --quiet disable --now edge-ssd"
+        run systemctl --quiet enable edge-ssd
+        troubled="$troubled edge-ssd.service"
+    fi
+    [ -d /run/systemd/system ] || { say "they start at the next boot" && return; }
+    run systemctl daemon-reload
+    for unit in $running; do
+        start "$unit" || fail "$unit ran before, and now: $(status_of "$unit")"
+    done
+    for unit in $troubled; do
+        start "$unit" || warn "$unit is not ready yet: $(status_of "$unit")"
+    done
+}
+
+finish() {
+    undo=
+    [ -z "$previous" ] || run rm -rf "$previous"
+    step "doctor"
+    run "$opt/bin/edge-ssd" doctor --config "$etc/edge-ssd.yaml" ||
+        warn "the doctor found something to do; see above"
+    say "Done. Configuration: $etc/edge-ssd.yaml. To remove it all: $opt/uninstall.sh"
+}
+
+main() {
+    read_arguments "$@"
+    check_rights
+    find_machine
+    find_pins # refuses, if it must, before anything is touched
+    [ -n "$dry_run" ] || work=$(mktemp -d "$work")
+    trap leave EXIT
+    trap 'exit 130' HUP INT TERM
+    install_packages
+    find_pins
+    [ -n "$pins" ] || { say "   the rest depends on the Python that this installs" && exit; }
+    make_groups
+    build_environment
+    note_services
+    place_system_files
+    place_configuration
+    switch
+    start_services
+    finish
+}
+
+main "$@"

@@ -1,0 +1,71 @@
+#!/bin/sh
+# Removes what install.sh put on this system, and says what it leaves.
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+
+opt=/opt/edge-ssd
+etc=/etc/edge-ssd
+purge=
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+systemd_runs() { [ -d /run/systemd/system ]; }
+
+remove_services() {
+    # Those that run, and those that would at the next boot.
+    for unit in edge-ssd.service $(
+        find /etc/systemd/system -name 'edge-ssd@*.service' -type l -exec basename {} \;
+        ! systemd_runs || systemctl list-units --all --plain --no-legend 'edge-ssd@*.service' |
+            cut -d ' ' -f 1
+    ); do
+        ! systemd_runs || systemctl stop "$unit" || true
+        systemctl --quiet disable "$unit" 2>/dev/null || true
+    done
+    rm -f /usr/lib/systemd/system/edge-ssd.service /usr/lib/systemd/system/edge-ssd@.service
+    if systemd_runs; then
+        systemctl daemon-reload
+        systemctl reset-failed 'edge-ssd.service' 'edge-ssd@*.service' 2>/dev/null || true
+    fi
+}
+
+remove_files() {
+    rm -f /usr/lib/tmpfiles.d/edge-ssd.conf /usr/lib/udev/rules.d/60-edge-ssd.rules
+    rm -rf /run/lock/edge-ssd
+    [ ! -S /run/udev/control ] || udevadm control --reload
+    if [ "$(readlink /usr/local/bin/edge-ssd)" = "$opt/bin/edge-ssd" ]; then
+        rm /usr/local/bin/edge-ssd
+    fi
+    rm -rf "$opt.a" "$opt.b" "$opt.next" "$opt"
+    [ -z "$purge" ] || rm -rf "$etc"
+}
+
+say_what_is_left() {
+    echo "edge_ssd is removed. These stay:"
+    [ ! -d "$etc" ] || echo "  $etc (--purge removes it)"
+    for folder in /etc/systemd/system/edge-ssd*.d; do
+        [ ! -d "$folder" ] || echo "  $folder, your changes to the unit"
+    done
+    echo "  the Debian packages and the groups video, render and plugdev, which others may use"
+    echo "  what the journal says"
+}
+
+main() {
+    case ${1:-} in
+        "") ;;
+        --purge) purge=yes ;;
+        *) echo "usage: uninstall.sh [--purge]" && exit 2 ;;
+    esac
+    [ "$(id -u)" -eq 0 ] || fail "this needs root: run it with sudo"
+    # Set by dpkg where the package's own scripts call this.
+    if [ -z "${DPKG_MAINTSCRIPT_NAME:-}" ] && [ -e /var/lib/dpkg/info/edge-ssd.postinst ]; then
+        fail "the Debian package edge-ssd is installed: apt remove edge-ssd"
+    fi
+    remove_services
+    remove_files
+    say_what_is_left
+}
+
+main "$@"

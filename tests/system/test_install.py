@@ -1,0 +1,198 @@
+"""Install, upgrade, fail and uninstall, by the real scripts in a booted container."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from system.booted import Machine, add_wheel, copy_checkout
+from system.installed import CONFIG, configure, guide, install, recorded, wait_for_more
+
+pytestmark = pytest.mark.system
+
+GARDEN = "/run/edge-ssd-garden/detections.jsonl"
+
+
+@pytest.fixture
+def empty(machine: Machine) -> Iterator[set[str]]:
+    """Nothing is installed, nor after the test; every file there is."""
+    before = machine.listing()
+    assert not any("edge-ssd" in line for line in before)
+    yield before
+    machine.run("/opt/edge-ssd/uninstall.sh", "--purge")
+
+
+@pytest.fixture(scope="module")
+def installed(machine: Machine) -> Iterator[Machine]:
+    """The service, and one of the template, run on recorded pictures."""
+    configure(machine, recorded())
+    configure(machine, recorded(GARDEN), "/etc/edge-ssd/garden.yaml")
+    finished = install(machine)
+    assert finished.returncode == 0, finished.stdout
+    machine.run("systemctl", "enable", "--now", "edge-ssd@garden", check=True)
+    yield machine
+    machine.run("/opt/edge-ssd/uninstall.sh", "--purge")  # the last test may have done so
+
+
+@pytest.fixture(scope="module")
+def second(srv: Path) -> Path:
+    """A newer version, with another sample."""
+    checkout = copy_checkout(srv / "second", "7.7")
+    with (checkout / "configs" / "service.yaml").open("a") as sample:
+        sample.write("# The new sample.\n")
+    add_wheel(checkout, srv / "first" / "wheels")
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def incomplete(srv: Path) -> Path:
+    """A checkout whose folder of wheels lacks one."""
+    checkout = copy_checkout(srv / "incomplete")
+    add_wheel(checkout, srv / "first" / "wheels")
+    next((checkout / "wheels").glob("pydantic-*")).unlink()
+    return checkout
+
+
+@pytest.fixture(scope="module")
+def broken(srv: Path) -> Path:
+    """A newer version whose service does not start."""
+    checkout = copy_checkout(srv / "broken", "8.8")
+    for unit in (checkout / "systemd").glob("*.service"):
+        unit.write_text(re.sub("(?m)^ExecStart=.*", "ExecStart=/bin/false", unit.read_text()))
+    add_wheel(checkout, srv / "first" / "wheels")
+    return checkout
+
+
+def slotless(listing: set[str]) -> set[str]:
+    """Return a listing as if the two folders of upgrades had one name."""
+    return {re.sub(r"/opt/edge-ssd\.[ab]", "/opt/edge-ssd.x", line) for line in listing}
+
+
+def versions(machine: Machine) -> str:
+    return machine.ask("edge-ssd", "--version")
+
+
+def test_a_dry_run_changes_nothing(empty: set[str], machine: Machine) -> None:
+    finished = install(machine, "first", "--dry-run")
+    assert finished.returncode == 0, finished.stdout
+    for step in ("-m venv", "pip install", "systemctl --quiet enable", "edge-ssd.yaml", "doctor"):
+        assert step in finished.stdout
+    assert machine.listing() == empty
+
+
+def test_a_first_installation_that_fails_leaves_nothing(
+    empty: set[str], machine: Machine, incomplete: Path
+) -> None:
+    finished = install(machine, "incomplete")
+    assert finished.returncode != 0
+    assert "pydantic" in finished.stdout
+    assert "taking back what it did" in finished.stdout
+    assert machine.listing() == empty
+
+
+def test_without_a_camera_it_is_installed_and_waits(empty: set[str], machine: Machine) -> None:
+    finished = install(machine)
+    assert finished.returncode == 0, finished.stdout
+    assert "edge-ssd.service is not ready yet: failed: " in finished.stdout
+    assert "python3-picamera2" in finished.stdout
+    sample = machine.path("/opt/edge-ssd.a/configs/service.yaml").read_text()
+    assert machine.path(CONFIG).read_text() == sample
+    assert "path: /run/edge-ssd/detections.jsonl" in sample  # nothing to the card
+    assert machine.ask("systemctl", "is-enabled", "edge-ssd") == "enabled"
+
+    left = machine.run(*guide("sudo /opt/edge-ssd/uninstall.sh").split(), check=True).stdout
+    assert machine.listing() - empty == {
+        f"/etc/edge-ssd{rest}"
+        for rest in (
+            " d755 0:0 ",
+            "/edge-ssd.yaml f644 0:0 ",
+            "/edge-ssd.schema.json f644 0:0 ",
+        )
+    }
+    assert "/etc/edge-ssd (--purge removes it)" in left
+    machine.run("rm", "-r", "/etc/edge-ssd")
+    assert machine.listing() == empty
+
+
+def test_everything_is_compiled(installed: Machine) -> None:
+    """The service may not write: what is not compiled now would be compiled at each start."""
+    modules = list(installed.path("/opt").glob("edge-ssd.?/lib/python3.11/site-packages/**/*.py"))
+    assert len(modules) > 500
+    uncompiled = [
+        path for path in modules
+        if not (path.parent / "__pycache__" / f"{path.stem}.cpython-311.pyc").exists()
+    ]  # fmt: skip
+    assert uncompiled == []
+
+
+def test_the_second_run_changes_nothing(installed: Machine) -> None:
+    """Not even that the user does not want the service at boot."""
+    installed.run("systemctl", "disable", "edge-ssd", check=True)
+    before = installed.listing()
+    finished = install(installed)
+    assert finished.returncode == 0, finished.stdout
+    assert slotless(installed.listing()) == slotless(before)
+    assert installed.unit("ActiveState") == "active"
+    assert installed.ask("systemctl", "is-enabled", "edge-ssd") == "disabled"
+
+
+def test_an_upgrade_keeps_what_the_user_wrote(installed: Machine, second: Path) -> None:
+    dropin = installed.path("/etc/systemd/system/edge-ssd.service.d/mine.conf")
+    dropin.parent.mkdir()
+    dropin.write_text("[Service]\nEnvironment=MINE=1\n")
+    config = installed.path(CONFIG).read_text()
+    processes = {unit: installed.unit("MainPID", unit) for unit in ("edge-ssd", "edge-ssd@garden")}
+
+    finished = install(installed, "second")
+    assert finished.returncode == 0, finished.stdout
+    assert "7.7" in versions(installed)
+    assert installed.path(CONFIG).read_text() == config
+    sample = (second / "configs" / "service.yaml").read_text()
+    assert installed.path(f"{CONFIG}.new").read_text() == sample
+    assert dropin.exists()
+    assert "MINE=1" in installed.unit("Environment")
+    assert len(list(installed.path("/opt").iterdir())) == 2  # the link, and no older version
+    for unit, process in processes.items():
+        assert installed.unit("ActiveState", unit) == "active"
+        assert installed.unit("MainPID", unit) != process
+    wait_for_more(installed)
+    wait_for_more(installed, path=GARDEN)
+
+
+def test_a_step_that_fails_leaves_the_service_alone(installed: Machine, incomplete: Path) -> None:
+    before, process = installed.listing(), installed.unit("MainPID")
+    finished = install(installed, "incomplete")
+    assert finished.returncode != 0
+    assert "pydantic" in finished.stdout
+    assert installed.listing() == before
+    assert installed.unit("MainPID") == process
+    wait_for_more(installed)
+
+
+def test_a_version_that_does_not_start_is_taken_back(installed: Machine, broken: Path) -> None:
+    before, version = installed.listing(), versions(installed)
+    finished = install(installed, "broken")
+    assert finished.returncode != 0
+    assert "edge-ssd.service ran before, and now: " in finished.stdout
+    assert installed.listing() == before
+    assert versions(installed) == version
+    for unit in ("edge-ssd", "edge-ssd@garden"):
+        assert installed.unit("ActiveState", unit) == "active"
+        assert installed.unit("NeedDaemonReload", unit) == "no"
+    wait_for_more(installed)
+
+
+def test_uninstalling_removes_all_but_what_it_says(installed: Machine) -> None:
+    said = installed.run(*guide("sudo /opt/edge-ssd/uninstall.sh --purge").split(), check=True)
+    assert "/etc/systemd/system/edge-ssd.service.d, your changes to the unit" in said.stdout
+    assert "--purge" not in said.stdout
+    ours = {line for line in installed.listing() if "edge-ssd" in line}
+    assert {line.split()[0] for line in ours} == {
+        "/etc/systemd/system/edge-ssd.service.d",
+        "/etc/systemd/system/edge-ssd.service.d/mine.conf",
+    }
+    assert installed.ask("systemctl", "list-units", "--all", "--no-legend", "edge-ssd*") == ""
+    assert installed.run("ls", "/run/lock/edge-ssd", "/run/edge-ssd").stdout.count("No such") == 2
+    installed.run("rm", "-r", "/etc/systemd/system/edge-ssd.service.d")

@@ -1,0 +1,97 @@
+"""The Debian package: built, installed, upgraded, removed and purged in a booted container."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from system.booted import Finished, Machine, copy_checkout, run
+from system.installed import CONFIG, configure, guide, install, recorded, wait_for_more
+
+pytestmark = pytest.mark.system
+
+TARGET = f"{platform.machine()}-py311"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def needs_dpkg_deb() -> None:
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("dpkg-deb is not installed")
+
+
+@pytest.fixture(scope="module")
+def clean(machine: Machine) -> Iterator[Machine]:
+    """Nothing is installed, nor after the tests."""
+    yield machine
+    machine.run("dpkg", "--purge", "edge-ssd")
+
+
+def build(checkout: Path, wheels: Path) -> str:
+    """Build a package into /srv/dist; return its name there."""
+    dist = wheels.parents[1] / "dist"
+    script = checkout / "deploy" / "build_deb.sh"
+    printed = run(script, TARGET, dist, wheels, check=True).stdout
+    return f"/srv/dist/{Path(printed.split(chr(39))[-2]).name}"
+
+
+def apt_install(machine: Machine, package: str) -> Finished:
+    return machine.run("apt-get", "install", "-y", "--no-install-recommends", package)
+
+
+def test_its_whole_life(clean: Machine, srv: Path) -> None:
+    machine, before = clean, clean.listing()
+    wheels = srv / "first" / "wheels"
+    configure(machine, recorded())
+    package = build(srv / "first", wheels)
+    finished = apt_install(machine, package)
+    assert finished.returncode == 0, finished.stdout
+    assert machine.unit("ActiveState") == "active"
+    wait_for_more(machine)
+
+    by_hand = install(machine)
+    assert by_hand.returncode == 1
+    assert "the Debian package edge-ssd is installed" in by_hand.stdout
+    assert machine.run("/opt/edge-ssd/uninstall.sh").returncode == 1
+
+    process = machine.unit("MainPID")
+    newer = copy_checkout(srv / "newer", "7.8")
+    upgraded = apt_install(machine, build(newer, wheels))
+    assert upgraded.returncode == 0, upgraded.stdout
+    assert machine.ask("dpkg-query", "-W", "-f", "${Version}", "edge-ssd") == "7.8+py311"
+    assert machine.unit("MainPID") != process
+    assert "recorded" in machine.path(CONFIG).read_text()
+    wait_for_more(machine)
+
+    process = machine.unit("MainPID")
+    unfit = copy_checkout(srv / "unfit", "7.9")
+    (unfit / "no-wheels").mkdir()
+    failed = apt_install(machine, build(unfit, unfit / "no-wheels"))
+    assert failed.returncode != 0
+    assert machine.unit("MainPID") == process
+    wait_for_more(machine)
+
+    removed = machine.run(*guide("sudo apt remove edge-ssd").split(), "-y")
+    assert removed.returncode == 0, removed.stdout
+    left = {line.split()[0] for line in machine.listing() - before}
+    assert {path for path in left if not path.startswith("/etc/edge-ssd")} == set()
+    assert CONFIG in left
+    purged = machine.run(*guide("sudo apt purge edge-ssd").split(), "-y")
+    assert purged.returncode == 0, purged.stdout
+    assert machine.listing() == before
+
+
+def test_one_can_be_built_for_a_pi_on_any_machine(tmp_path: Path) -> None:
+    checkout = copy_checkout(tmp_path / "checkout")
+    line = guide("deploy/build_deb.sh aarch64-py311 dist")
+    run(*line.split(), check=True, cwd=checkout)
+    (package,) = (checkout / "dist").iterdir()
+    assert package.name.endswith("+py311_arm64.deb")
+    fields = run("dpkg-deb", "--field", package, check=True).stdout
+    assert "Architecture: arm64" in fields
+    assert "python3 (>= 3.11), python3 (<< 3.12)" in fields
+    contents = run("dpkg-deb", "--contents", package, check=True).stdout
+    assert "manylinux_2_17_aarch64" in contents
+    assert "x86_64" not in contents.replace("x86_64-py", "")
