@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,9 @@ BY_ID = Path("/dev/v4l/by-id")
 # How long the driver may give no picture, in seconds. OpenCV's own 10 are long for a camera
 # whose plug has been pulled; it reads this once, at the first frame of the process.
 _FRAME_TIMEOUT_S = "3"
+
+# A driver gives up a moment before the kernel removes the device of a pulled plug, in seconds.
+_REMOVAL_S = 0.3
 
 _WORDS = {
     cv2.CAP_PROP_FOURCC: "the format",
@@ -75,7 +79,7 @@ class UsbCamera(OpenCvCamera):
         return capture
 
     def _lost(self, waited_s: float) -> DeviceError:
-        if not self._device.exists():
+        if self._is_removed():
             return DeviceError(f"{self.name}: {self._device} was unplugged", _what_is_there())
         return DeviceError(
             f"{self.name}: {self._device} gave no picture for {waited_s:.1f} s",
@@ -83,7 +87,11 @@ class UsbCamera(OpenCvCamera):
         )
 
     def _picture(self, capture: cv2.VideoCapture) -> Image | None:
-        decoded, raw = capture.retrieve()
+        try:
+            decoded, raw = capture.retrieve()
+        except cv2.error:  # OpenCV 5 raises for what it does not convert, until told not to
+            capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+            decoded, raw = capture.retrieve()
         if not decoded:
             return None
         width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
@@ -96,6 +104,14 @@ class UsbCamera(OpenCvCamera):
                 f"{self.name}: {self._device} gives {error}",
                 "set source.fourcc to one that `v4l2-ctl --list-formats` lists, such as MJPG",
             ) from None
+
+    def _is_removed(self) -> bool:
+        deadline_s = time.monotonic() + _REMOVAL_S
+        while self._device.exists():
+            if time.monotonic() > deadline_s:
+                return False
+            time.sleep(0.01)
+        return True
 
     def _check_device(self) -> None:
         if not self._device.exists():

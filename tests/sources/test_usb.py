@@ -221,6 +221,23 @@ def test_pictures_that_opencv_left_unconverted_are_decoded(
     assert np.abs(image.astype(int) - BGR).max() <= 3
 
 
+def test_pictures_that_opencv_5_refuses_to_shape_are_decoded(
+    camera: FakeCamera, source: UsbCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It raises for formats it does not know, until it is told to convert nothing."""
+    plain = FakeVideoCapture.retrieve
+
+    def retrieve(capture: FakeVideoCapture) -> tuple[bool, NDArray[Any] | None]:
+        if capture.asked.get(cv2.CAP_PROP_CONVERT_RGB) != 0:
+            raise cv2.error("The total width is not divisible by the new number of channels")
+        return plain(capture)
+
+    monkeypatch.setattr(FakeVideoCapture, "retrieve", retrieve)
+    source.open()
+    camera.send(yuyv().reshape(1, -1))
+    assert np.abs(read(source).image.astype(int) - BGR).max() <= 3
+
+
 def test_a_grey_camera_gives_grey_frames(camera: FakeCamera, source: UsbCamera) -> None:
     camera.given[cv2.CAP_PROP_FOURCC] = cv2.VideoWriter.fourcc(*"GREY")
     source.open()
@@ -319,6 +336,23 @@ def test_unplugged_and_plugged_in_again_it_goes_on_counting(
     camera.send(BGR)
     assert read(source).number == 1
     assert [capture.open for capture in camera.captures] == [False, True]
+
+
+def test_a_driver_that_knows_of_the_plug_before_the_kernel_does_is_understood(
+    camera: FakeCamera, source: UsbCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frames end first, the device goes a moment later."""
+    monkeypatch.setattr(usb, "_REMOVAL_S", 10)
+    asked = threading.Event()
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: exists(path) and not asked.set())
+    source.open()
+    asked.clear()
+    camera.driver.put(None)
+    assert asked.wait(10)
+    camera.node.unlink()
+    with pytest.raises(DeviceError, match="was unplugged"):
+        source.read(10)
 
 
 def test_a_running_pipeline_survives_the_plug(
