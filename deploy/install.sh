@@ -12,6 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 checkout=$(dirname "$here")
 opt=/opt/edge-ssd # a link to one of two folders, .a and .b: an upgrade fills the other one
 etc=/etc/edge-ssd
+command=/usr/local/bin/edge-ssd
 units=/usr/lib/systemd/system
 wheels=
 dry_run=
@@ -34,7 +35,8 @@ undo_with() { undo="$*; $undo"; }
 
 leave() {
     status=$?
-    trap - EXIT HUP INT TERM
+    trap - EXIT
+    trap '' HUP INT TERM # a second Ctrl-C must not stop what takes the first steps back
     set +e
     if [ "$status" -ne 0 ] && [ -n "$undo" ] && [ -z "$dry_run" ]; then
         say "The installation failed: taking back what it did" >&2
@@ -67,7 +69,21 @@ check_rights() {
     if [ -z "${DPKG_MAINTSCRIPT_NAME:-}" ] && [ -e /var/lib/dpkg/info/edge-ssd.postinst ]; then
         fail "the Debian package edge-ssd is installed: upgrade that, or apt remove edge-ssd first"
     fi
-    [ ! -e "$opt" ] || [ -L "$opt" ] || fail "$opt is not this installer's: move it away"
+    case $(readlink "$opt" || true) in
+        "$opt.a" | "$opt.b") ;;
+        *) ! exists "$opt" || fail "$opt is not this installer's: move it away" ;;
+    esac
+    if exists "$etc/edge-ssd.yaml" && [ ! -f "$etc/edge-ssd.yaml" ]; then
+        fail "$etc/edge-ssd.yaml is no file, or leads to none: mount its disk, or remove the link"
+    fi
+}
+
+exists() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# Two at once would each remove what the other builds.
+lock() {
+    exec 9</opt
+    flock --nonblock 9 || fail "another installation is running: wait for its end"
 }
 
 # The system's own architecture: a 32-bit Pi OS often has a 64-bit kernel, so uname misleads.
@@ -140,7 +156,10 @@ build_environment() {
     # The pins are the whole set. What they name must not be taken from the system, and markers
     # must not be asked: on a 64-bit kernel a 32-bit Python believes itself aarch64.
     if [ -n "$wheels" ]; then
-        pip --no-index --find-links "$wheels" -r "$pins" edge-ssd
+        pip --no-index --find-links "$wheels" -r "$pins" edge-ssd ||
+            fail "$wheels lacks what is named above: fill it with" \
+                "deploy/constraints/pins.py download $(basename "$pins" .txt) FOLDER"
+        run check_wheel
     else
         pip -r "$pins" "$checkout"
     fi
@@ -148,6 +167,14 @@ build_environment() {
     run install -m 755 "$here/uninstall.sh" "$new/uninstall.sh"
     step "one frame through the new environment"
     run try_it
+}
+
+# Wheels of an earlier checkout would silently bring its code.
+check_wheel() {
+    [ ! -d "$checkout/edge_ssd" ] ||
+        diff --recursive --brief --exclude=__pycache__ "$checkout/edge_ssd" \
+            "$new"/lib/python*/site-packages/edge_ssd >"$work/differences" ||
+        fail "the wheel of edge-ssd in $wheels is of another checkout: fill a new folder with pins.py"
 }
 
 # Compiled here, once: the service may not write, and starts twice as fast.
@@ -216,9 +243,11 @@ switch() {
     run sync # a power cut must not leave half of it
     if [ -n "$previous" ]; then undo_with "point_to $previous"; else undo_with "rm -f $opt"; fi
     run point_to "$new"
-    if [ ! -e /usr/local/bin/edge-ssd ]; then
-        undo_with "rm -f /usr/local/bin/edge-ssd"
-        run ln -sf "$opt/bin/edge-ssd" /usr/local/bin/edge-ssd
+    if ! exists "$command"; then
+        undo_with "rm -f $command"
+        run ln -s "$opt/bin/edge-ssd" "$command"
+    elif [ "$(readlink "$command")" != "$opt/bin/edge-ssd" ]; then
+        warn "$command is not this installer's and stays; the command is $opt/bin/edge-ssd"
     fi
 }
 
@@ -272,7 +301,7 @@ finish() {
     step "doctor"
     run "$opt/bin/edge-ssd" doctor --config "$etc/edge-ssd.yaml" ||
         warn "the doctor found something to do; see above"
-    say "Done. Configuration: $etc/edge-ssd.yaml. To remove it all: $opt/uninstall.sh"
+    [ -n "$dry_run" ] || say "Done. Configuration: $etc/edge-ssd.yaml. To remove it all: $opt/uninstall.sh"
 }
 
 main() {
@@ -280,9 +309,13 @@ main() {
     check_rights
     find_machine
     find_pins # refuses, if it must, before anything is touched
-    [ -n "$dry_run" ] || work=$(mktemp -d "$work")
+    if [ -z "$dry_run" ]; then
+        lock
+        work=$(mktemp -d "$work")
+        export TMPDIR="$work" # what an interrupted step leaves there goes with it
+    fi
     trap leave EXIT
-    trap 'exit 130' HUP INT TERM
+    trap 'say "interrupted" >&2; exit 130' HUP INT TERM
     install_packages
     find_pins
     [ -n "$pins" ] || { say "   the rest depends on the Python that this installs" && exit; }

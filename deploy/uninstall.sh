@@ -21,7 +21,7 @@ remove_services() {
         ! systemd_runs || systemctl list-units --all --plain --no-legend 'edge-ssd@*.service' |
             cut -d ' ' -f 1
     ); do
-        ! systemd_runs || systemctl stop "$unit" || true
+        ! systemd_runs || systemctl stop "$unit" 2>/dev/null || true
         systemctl --quiet disable "$unit" 2>/dev/null || true
     done
     rm -f /usr/lib/systemd/system/edge-ssd.service /usr/lib/systemd/system/edge-ssd@.service
@@ -38,16 +38,18 @@ remove_files() {
     if [ "$(readlink /usr/local/bin/edge-ssd)" = "$opt/bin/edge-ssd" ]; then
         rm /usr/local/bin/edge-ssd
     fi
-    rm -rf "$opt.a" "$opt.b" "$opt.next" "$opt"
+    case $(readlink "$opt" || true) in "$opt.a" | "$opt.b") rm "$opt" ;; esac
+    rm -rf "$opt.a" "$opt.b" "$opt.next"
     [ -z "$purge" ] || rm -rf "$etc"
 }
 
 say_what_is_left() {
     echo "edge_ssd is removed. These stay:"
     [ ! -d "$etc" ] || echo "  $etc (--purge removes it)"
-    for folder in /etc/systemd/system/edge-ssd*.d; do
-        [ ! -d "$folder" ] || echo "  $folder, your changes to the unit"
+    for place in /etc/systemd/system/edge-ssd*.d /etc/systemd/system/edge-ssd*.service; do
+        [ ! -e "$place" ] || echo "  $place, your changes to the unit"
     done
+    [ ! -e "$opt" ] || echo "  $opt, which install.sh did not make"
     echo "  the Debian packages and the groups video, render and plugdev, which others may use"
     echo "  what the journal says"
 }
@@ -63,6 +65,8 @@ main() {
     if [ -z "${DPKG_MAINTSCRIPT_NAME:-}" ] && [ -e /var/lib/dpkg/info/edge-ssd.postinst ]; then
         fail "the Debian package edge-ssd is installed: apt remove edge-ssd"
     fi
+    exec 9</opt
+    flock --nonblock 9 || fail "an installation is running: wait for its end"
     remove_services
     remove_files
     say_what_is_left

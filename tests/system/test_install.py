@@ -87,8 +87,67 @@ def test_a_first_installation_that_fails_leaves_nothing(
 ) -> None:
     finished = install(machine, "incomplete")
     assert finished.returncode != 0
-    assert "pydantic" in finished.stdout
+    assert re.search(
+        r"error: .*wheels lacks what is named above: .*pins.py download", finished.stdout
+    )
     assert "taking back what it did" in finished.stdout
+    assert machine.listing() == empty
+
+
+@pytest.fixture
+def precious(machine: Machine) -> Iterator[Path]:
+    """A user's own folder, outside of what the installer knows."""
+    folder = machine.path("/home/stuff")
+    folder.mkdir()
+    (folder / "data").write_text("precious")
+    yield folder
+    machine.run("rm", "-rf", "/home/stuff", "/opt/edge-ssd", check=True)
+
+
+@pytest.mark.parametrize("how", [("ln", "-s", "/home/stuff"), ("cp", "-r", "/home/stuff")])
+def test_what_is_not_the_installers_is_refused_and_stays(
+    machine: Machine, precious: Path, how: tuple[str, ...]
+) -> None:
+    machine.run(*how, "/opt/edge-ssd", check=True)
+
+    finished = install(machine)
+    assert finished.returncode == 1
+    assert finished.stdout == "error: /opt/edge-ssd is not this installer's: move it away\n"
+
+    left = machine.run("sh", "/srv/first/deploy/uninstall.sh", check=True).stdout
+    assert "  /opt/edge-ssd, which install.sh did not make\n" in left
+    assert machine.ask("cat", "/opt/edge-ssd/data", "/home/stuff/data") == "precious" * 2
+
+
+def test_a_link_to_a_configuration_on_a_missing_disk_is_kept(
+    empty: set[str], machine: Machine
+) -> None:
+    machine.run("mkdir", "/etc/edge-ssd", check=True)
+    machine.run("ln", "-s", "/data/my.yaml", CONFIG, check=True)
+
+    finished = install(machine)
+    assert finished.returncode == 1
+    assert "leads to none: mount its disk" in finished.stdout
+    assert machine.ask("readlink", CONFIG) == "/data/my.yaml"
+    machine.run("rm", "-r", "/etc/edge-ssd", check=True)
+    assert machine.listing() == empty
+
+
+def test_two_at_once_do_not_disturb_each_other(empty: set[str], machine: Machine) -> None:
+    held = "flock /opt true && exec 8</opt && flock 8 && /srv/first/deploy/install.sh"
+    finished = machine.run("sh", "-c", held)
+    assert finished.returncode == 1
+    assert finished.stdout == "error: another installation is running: wait for its end\n"
+    assert machine.listing() == empty
+
+
+def test_wheels_of_another_checkout_are_refused(
+    empty: set[str], machine: Machine, second: Path
+) -> None:
+    line = "/srv/second/deploy/install.sh --wheels /srv/first/wheels"
+    finished = machine.run(*line.split())
+    assert finished.returncode != 0
+    assert "is of another checkout: fill a new folder with pins.py" in finished.stdout
     assert machine.listing() == empty
 
 
