@@ -9,19 +9,50 @@ drifts.
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from edge_ssd.detector.runtime import Interpreter, installed, load_interpreter
+from edge_ssd.errors import EdgeSsdError
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.prepare import prepare
 
 
-def main(stock: Path, rounds: int) -> None:
+class Parser(argparse.ArgumentParser):
+    """Tells what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with it."""
+        self.exit(2, f"error: {message}; {self.format_usage()}")
+
+
+def positive(text: str) -> int:
+    """Return a number of rounds."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def main() -> None:
+    parser = Parser(usage="prepare_gain.py STOCK.tflite [ROUNDS]")
+    parser.add_argument("stock", type=Path, metavar="STOCK.tflite")
+    parser.add_argument("rounds", type=positive, metavar="ROUNDS", nargs="?", default=30)
+    given = parser.parse_args()
+    try:
+        gain(given.stock, given.rounds)
+    except EdgeSsdError as error:
+        sys.exit(f"error: {error}")
+
+
+def gain(stock: Path, rounds: int) -> None:
+    """Prepare the file both ways, measure, print."""
     with tempfile.TemporaryDirectory() as folder:
         raw, int8 = Path(folder) / "raw.tflite", Path(folder) / "int8.tflite"
         made = {"raw heads": prepare(str(stock), raw), "int8": prepare(str(stock), int8, int8=True)}
@@ -54,4 +85,4 @@ def invoke_ms(interpreter: Interpreter) -> float:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 30)
+    main()

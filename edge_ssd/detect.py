@@ -13,6 +13,7 @@ from edge_ssd.config import JsonLinesPublisher as JsonLinesOptions
 from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
 from edge_ssd.draw import annotate, save
 from edge_ssd.errors import PublishError, UsageError
+from edge_ssd.models.wording import counted
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.publishers.table import TablePublisher
 from edge_ssd.service import build
@@ -134,5 +135,6 @@ class Summary(Publisher):
         if not self._frames:
             return
         skipped = self._source.unreadable
-        tail = f", {skipped} unreadable inputs skipped" if skipped else ""
-        tqdm.write(f"{self._frames} frames, {self._detections} detections{tail}", file=sys.stderr)
+        counts = [counted(self._frames, "frame"), counted(self._detections, "detection")]
+        counts += [f"{counted(skipped, 'unreadable input')} skipped"] if skipped else []
+        tqdm.write(", ".join(counts), file=sys.stderr)

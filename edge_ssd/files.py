@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Yield the path of a file beside ``path`` that is gone when the block ends.
+
+    Its name ends as the other one's does.
+    """
+    part = path.with_name(f".part-{os.getpid()}-{path.name}")
+    try:
+        yield part
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -16,17 +31,12 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
     cut leaves the old file or the new one. When the block raises, nothing of it is left.
     mode: the file's, whatever the umask. Raises OSError.
     """
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
-    try:
+    with beside(path) as part:
         yield part
         part.chmod(mode)
         _sync(part)
         part.replace(path)
         _sync(path.parent)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
 
 
 def make_folder(path: Path) -> None:
@@ -36,6 +46,13 @@ def make_folder(path: Path) -> None:
     make_folder(path.parent)
     path.mkdir(exist_ok=True)
     path.chmod(0o755)
+
+
+def check_folder(path: Path) -> None:
+    """Make a folder if need be, and see that files can be made in it. Raises OSError."""
+    make_folder(path)
+    with tempfile.TemporaryFile(dir=path):
+        pass
 
 
 def is_file(path: Path) -> bool:

@@ -26,6 +26,7 @@ from edge_ssd.models import (
     kinds,
     labels,
     loading,
+    manifest,
     operators,
     verdict,
 )
@@ -142,6 +143,7 @@ def _report(path: Path, data: bytes, graph: Graph) -> Report:
     gainful = not fit.problem or kind is Kind.SEGMENT
     classes = fit.heads.classes if fit.heads else 0
     unnamed = classes if fit.labels and not fit.labels.named else 0
+    beside = manifest.beside(path) is not None
     sha256 = hashlib.sha256(data).hexdigest()
     return Report(
         path=path,
@@ -154,7 +156,7 @@ def _report(path: Path, data: bytes, graph: Graph) -> Report:
         problem=fit.problem,
         remedy=fit.remedy,
         needs=verdict.needs(kind, bool(share), unnamed),
-        gains=verdict.gains(kind, activations, bool(share), has_op) if gainful else [],
+        gains=verdict.gains(kind, activations, bool(share), has_op, beside) if gainful else [],
         inputs=[_tensor(tensor) for tensor in graph.inputs],
         outputs=[_tensor(tensor) for tensor in graph.outputs],
         postprocess_options=_options(graph),
@@ -172,7 +174,7 @@ def _fit(path: Path, data: bytes) -> Fit:
     """Go as far as the engine does; what was found until then stays."""
     fit = Fit()
     try:
-        spec = loading.load(str(path))
+        spec = loading.load(path)
         if isinstance(spec.anchors, np.ndarray):
             fit = replace(fit, anchors=_anchors(spec, spec.anchors))
         graph = Graph(spec.content or embedded.without_archive(data))
@@ -221,7 +223,7 @@ def _labels(model: ModelFit, data: bytes) -> LabelsInfo:
 
 
 def _manifest_of(path: Path) -> str:
-    return "manifest beside" if path.with_suffix(".json").is_file() else "manifest inside"
+    return "manifest beside" if manifest.beside(path) else "manifest inside"
 
 
 def _options(graph: Graph) -> Mapping[str, Any] | None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,8 +19,9 @@ from numpy.typing import NDArray
 
 from edge_ssd.boxes import iou_yxyx
 from edge_ssd.detector import Detector
-from edge_ssd.errors import InputError, ModelError, UsageError
-from edge_ssd.models import embedded, loading, manifest
+from edge_ssd.errors import EdgeSsdError, InputError, ModelError, UsageError
+from edge_ssd.files import replacing
+from edge_ssd.models import catalogue, embedded, loading, manifest
 from edge_ssd.models.graph import EDGETPU_OP, POSTPROCESS_OP, Graph, custom_options
 from edge_ssd.models.requantise import requantise
 from edge_ssd.models.spec import ModelSpec
@@ -95,23 +94,20 @@ def prepare(name_or_path: str, output: Path, int8: bool = False, force: bool = F
     Raises ModelError when the model cannot be prepared so, or would not be the same;
     UsageError when ``output`` may not be written, InputError when it cannot be.
     """
-    spec = loading.load(name_or_path)
-    data = loading.read(spec.path)
-    part = output.with_name(f".{output.name}.part.tflite")
+    source = catalogue.find(name_or_path)
     try:
-        _check_place(spec.path, output, force)
-        part.write_bytes(_converted(spec, data, int8))
-        agreement = _verify(spec, part, int8)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        _check_place(spec.path, output, force)
-        part.replace(output)
+        _check_place(source, output, force)
+        spec = loading.load(source)
+        content = _converted(spec, loading.read(source), int8)
+        with replacing(output) as part:
+            part.write_bytes(content)
+            agreement = _verify(spec, part, int8)
+            _check_place(source, output, force)
+    except EdgeSsdError:
+        raise
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            part.unlink()
-    return Report(output, output.stat().st_size, spec.content is not None, int8, agreement)
+    return Report(output, len(content), spec.content is not None, int8, agreement)
 
 
 def _check_place(source: Path, output: Path, force: bool) -> None:
@@ -122,7 +118,9 @@ def _check_place(source: Path, output: Path, force: bool) -> None:
         raise UsageError(f"the folder {output.parent} does not exist", "make it first")
     if output.exists() and output.samefile(source):
         raise UsageError(f"{output} is the original itself", "write to another file")
-    if output.is_dir() or (output.exists() and not force):
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder", "give the name of a file")
+    if output.exists() and not force:
         raise UsageError(f"{output} exists", "give another name, or --force")
     if output.with_suffix(".json").exists():
         raise UsageError(
@@ -152,8 +150,8 @@ def _converted(spec: ModelSpec, data: bytes, int8: bool) -> bytes:
     operator = graph.custom_operator(POSTPROCESS_OP)
     if operator:
         values["operator_options"] = _finite(custom_options(operator))
-    content = spec.content or bytes(graph.data)
     try:
+        content = spec.content or embedded.without_manifest(bytes(graph.data))
         content = embedded.write(requantise(content) if int8 else content, values)
         return embedded.with_archive_of(data, content)
     except ModelError as error:
@@ -167,7 +165,7 @@ def _finite(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _verify(spec: ModelSpec, part: Path, int8: bool) -> Agreement | None:
     """Raise ModelError unless the new file is the same model as far as can be seen here."""
-    new = loading.load(str(part))
+    new = loading.load(part)
     if manifest.describe(new) != manifest.describe(spec):
         raise ModelError(f"model {spec.path}: the new file would not load as the original does")
     if Graph(loading.read(part)).custom_operator(EDGETPU_OP):

@@ -131,7 +131,7 @@ def test_detect_sums_up_what_it_read_found_and_skipped(folder: Path) -> None:
     finished = detect(folder)
     assert finished.returncode == 0
     last = finished.stderr.splitlines()[-1]
-    assert last == "3 frames, 1 detections, 1 unreadable inputs skipped"
+    assert last == "3 frames, 1 detection, 1 unreadable input skipped"
 
 
 def test_check_config_says_that_a_good_file_is_good(folder: Path) -> None:

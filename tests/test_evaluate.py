@@ -127,6 +127,25 @@ def test_pictures_that_are_missing_or_broken_are_named_and_not_counted(folder: P
     assert "broken.png: not a picture" in finished.stderr
 
 
+def test_a_name_that_no_file_can_have_is_missing(folder: Path) -> None:
+    paint(folder, "a.png", 0.75)
+    names = ["a.png", "b" * 300 + ".png"]
+    finished = run(folder, coco(names, [car(0, [1, 2, 3, 4])]), "--json")
+    assert finished.returncode == 0, finished.stderr
+    report = json.loads(finished.stdout)
+    assert (report["images"], report["missing"]) == (1, names[1:])
+    assert "Traceback" not in finished.stderr
+
+
+def test_pictures_named_with_their_own_folder_need_no_other(folder: Path) -> None:
+    box = car_box(folder)
+    paint(folder, "a.png", 0.75)
+    annotations = coco([str(folder / "pictures" / "a.png")], [car(0, box)])
+    finished = run(folder, annotations, "--json", "--images", folder / "gone")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert json.loads(finished.stdout)["summary"]["AP"] == pytest.approx(1)
+
+
 def test_crowds_count_neither_as_found_nor_as_missed(folder: Path) -> None:
     box = car_box(folder)
     paint(folder, "a.png", 0.75)
@@ -199,6 +218,9 @@ RESIZED = GOOD | {"images": [{"id": 0, "file_name": "a.png", "width": 640, "heig
         (coco(["a.png"], [car(0, [1, 2, 3, 4]) | {"category_id": 3}]), "is of category 3, which"),
         (coco(["a.png"], [car(0, [1, 2, 3, 4]) | {"iscrowd": 1}]), "there are crowds alone"),
         (GOOD | {"images": GOOD["images"] * 2}, "two images, or two categories, have the same id"),
+        (coco(["a.png", "./a.png"], [car(0, [1, 2, 3, 4])]), "2 images have the same file_name, a"),
+        (coco(["a.png"], [car(0, [1, 2, -3, 4])]), "annotations.0.bbox.2: Input should be greater"),
+        (coco(["a.png"], [car(0, [1, 2, 3, -4])]), "annotations.0.bbox.3: Input should be greater"),
         (coco(["b.png"], [car(0, [1, 2, 3, 4])]), "has none of the 1 annotated pictures, such as"),
         (STRANGE, "the annotations have boxes of zebra, and small knows person, bicycle, car; "),
         (RESIZED, "a.png is 48x48 pixels and was annotated with 640x480; give the pictures that"),
@@ -228,10 +250,11 @@ def test_without_pycocotools_it_names_the_extra(
     from edge_ssd.evaluate.scoring import check_installed
 
     monkeypatch.setitem(sys.modules, "pycocotools", None)
-    with pytest.raises(
-        EdgeSsdError, match=r"install the extra: pip install '\.\[eval\]'"
-    ) as caught:
+    with pytest.raises(EdgeSsdError) as caught:
         check_installed()
+    command = "pip install -e '.[eval]'"
+    assert caught.value.remedy == f"install the extra: {command} in the checkout"
+    assert command in (Path(__file__).parents[1] / "docs" / "evaluate.md").read_text()
     assert isinstance(caught.value, ImportError)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ssd.files import is_file, make_folder, replacing
+from edge_ssd.files import check_folder, is_file, make_folder, replacing
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +68,12 @@ def test_what_cannot_be_looked_at_is_no_file(tmp_path: Path, name: str):
 
     assert not is_file(tmp_path / name)
     assert is_file(tmp_path / "file")
+
+
+def test_a_folder_is_made_and_left_empty_or_refused(tmp_path: Path):
+    check_folder(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"directory|exists"):
+        check_folder(tmp_path / "file" / "below")

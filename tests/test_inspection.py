@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -69,6 +71,7 @@ def test_the_bundled_model_through_the_command() -> None:
     text = " ".join(done.stdout.split())
     for expected in (
         "An SSD with raw heads, computed in int8. The detector can use it.",
+        "`models prepare` packs the manifest inside: one file is all it takes",
         "`prepare --int8` has nothing to gain: it is int8 already",
         "image [1, 300, 300, 3] int8, scale 0.00784314, zero point -1",
         "scores [1, 1917, 91] int8, scale 0.00390625, zero point -128: 90 classes, and the "
@@ -225,7 +228,9 @@ def test_a_whole_model_for_the_edge_tpu(inspect_bytes: Callable[..., Report]) ->
     report = inspect_bytes(edgetpu_model(), anchors=layout, labels=["a", "b", "c"])
     assert report.usable
     assert report.needs == ["an Edge TPU and libedgetpu (model.delegate: edgetpu)"]
-    assert report.gains == ["`prepare --int8` cannot: the weights are inside the compiled program"]
+    assert report.gains[1:] == [
+        "`prepare --int8` cannot: the weights are inside the compiled program"
+    ]
 
 
 @pytest.mark.parametrize("name", ["m_segment_0_of_3.tflite", "m_segment_2_of_3_edgetpu.tflite"])
@@ -397,6 +402,53 @@ def test_names_cannot_move_the_cursor(inspect_bytes: Callable[..., Report]) -> N
     assert "\x1b" not in text
     assert "\r" not in text
     assert "?[2Jboxes" in text
+
+
+def test_a_file_of_the_folder_is_not_taken_for_the_model_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = raw_heads_model(1917, 4, input_shape=(1, 300, 300, 3))
+    (tmp_path / "ssd_mobilenet_v1_face").write_bytes(content)
+    report = inspect("./ssd_mobilenet_v1_face")
+    assert report.anchors
+    assert report.labels
+    assert (report.anchors.source, report.labels.source) == ("formula", "none")
+    assert report.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_one_class_is_no_classes(inspect_bytes: Callable[..., Report]) -> None:
+    content = raw_heads_model(1917, 2, input_shape=(1, 300, 300, 3))
+    assert ": 1 class, and the background" in flat(inspect_bytes(content))
+    assert "names for its 1 class, to" in flat(inspect_bytes(content))
+
+
+def test_a_prepared_file_has_no_manifest_to_be_packed(
+    inspect_bytes: Callable[..., Report],
+) -> None:
+    content = embedded.write(raw_heads_model(1917, 91, input_shape=(1, 300, 300, 3)), {"schema": 1})
+    assert "packs the manifest inside" not in flat(inspect_bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"\0\0\0\x20ftypisom", "not a TensorFlow Lite file"),
+        (raw_heads_model(), r"it has 2,147 MB, and at most 537 MB are read; give a smaller model"),
+    ],
+    ids=["video", "model"],
+)
+def test_a_huge_file_is_not_read(start: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "huge.tflite"
+    path.write_bytes(start)
+    os.truncate(path, 1 << 31)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelError, match=message):
+            inspect(str(path))
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_manifest_of_another_file(inspect_bytes: Callable[..., Report]) -> None:

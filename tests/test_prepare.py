@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from command import edge_ssd
 from numpy.typing import NDArray
+from privileges import without_root_rights
 from tflite_models import FLOATS, PostprocessOptions, raw_heads_model, stock_like_model
 
 from edge_ssd import prepare as prepare_module
@@ -146,6 +148,8 @@ def int8_model(shared: Path, stock_model: Path, tmp_path_factory: pytest.TempPat
 def test_int8_in_one_step_is_the_same_network(stock_model: Path, int8_model: Path) -> None:
     out = int8_model.with_name("direct.tflite")
     prepare(str(stock_model), out, int8=True)
+    # The manifest of the first step, 90 kB, is not in the way.
+    assert abs(out.stat().st_size - int8_model.stat().st_size) < 1000
     one, other = (Graph(path.read_bytes()) for path in (out, int8_model))
     assert [t.dtype for t in one.inputs + one.outputs] == ["i1", "i1", "i1"]
     stored = [[b.vector(0).array("u1").tobytes() for b in graph.model.vector(4).tables()][:-1]
@@ -272,6 +276,46 @@ def test_where_nothing_can_be_written(op_model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         prepare(str(op_model), tmp_path / f"{'x' * 243}.tflite")
     assert files_in(tmp_path) == ["detect.tflite"]
+
+
+@pytest.mark.parametrize("out", [".", "", "..", "/"])
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_a_folder_is_refused_in_one_line(out: str, force: list[str], op_model: Path) -> None:
+    done = edge_ssd("models", "prepare", op_model, "-o", out, *force, cwd=op_model.parent)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert "would not be found as a model; give it the ending .tflite" in line
+    assert files_in(op_model.parent) == ["detect.tflite"]
+
+
+def test_a_folder_is_not_replaced_and_force_not_advised(op_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "d.tflite").mkdir()
+    for force in (False, True):
+        with pytest.raises(UsageError, match="is a folder; give the name of a file"):
+            prepare(str(op_model), tmp_path / "d.tflite", force=force)
+
+
+def test_a_place_that_cannot_be_is_refused_before_the_model_is_read(tmp_path: Path) -> None:
+    (tmp_path / "damaged.tflite").write_bytes(b"damaged")
+    with pytest.raises(UsageError, match="does not exist"):
+        prepare(str(tmp_path / "damaged.tflite"), tmp_path / "no" / "out.tflite")
+
+
+def test_a_folder_that_may_not_be_looked_into(op_model: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir(mode=0)
+    expected = r"out\.tflite cannot be written: Permission denied"
+    with without_root_rights(), pytest.raises(InputError, match=expected):
+        prepare(str(op_model), secret / "out.tflite")
+
+
+def test_every_user_may_read_what_is_written(op_model: Path, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        prepare(str(op_model), tmp_path / "out.tflite")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out.tflite").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_manifest_of_another_model_is_not_taken_over(op_model: Path, tmp_path: Path) -> None:

@@ -37,6 +37,9 @@ def main() -> None:
         peers = rounds.peers(given.model, Path(folder))
         for line in rounds.measure(peers, given.clip, given.frames, given.rounds):
             print(line, file=sys.stderr)
+    loops = [peer for peer in peers if peer.script == rounds.LOOP]
+    if not any(peer.results for peer in loops):
+        sys.exit(f"error: the loop to compare with fails ({loops[0].problem}); name a stock file")
     labels = load(str(given.model)).labels
     setting = report.Setting(given.clip.name, given.model.name, given.frames, given.rounds, labels)
     table = report.markdown(peers, setting)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from harness import Detection
-from rounds import Peer
+from rounds import LOOP, Peer
 
 from edge_ssd.boxes import iou_yxyx
 
@@ -36,7 +36,7 @@ class Setting:
 
 def markdown(peers: Sequence[Peer], setting: Setting) -> str:
     """Return the part of docs/performance.md between the markers."""
-    reference = next(peer for peer in peers if peer.script == "sequential.py")
+    reference = next(peer for peer in peers if peer.script == LOOP and peer.results)
     lines = [*_introduction(setting), "", HEAD, "|---|" + "---:|" * 8]
     lines += [_row(peer, reference, setting.labels) for peer in peers]
     lines += ["", *_ratios(peers), "", "![Frames a second and memory](performance.svg)"]

@@ -20,6 +20,8 @@ from harness import Detection
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 FIGURES = ("fps", "cpu_ms", "p50_ms", "p99_ms", "peak_mb", "pss_mb")
+LOOP = "sequential.py"
+"""The script whose detections the others' are compared with."""
 
 
 def own_python() -> str:
@@ -78,8 +80,8 @@ def peers(model: Path, folder: Path) -> list[Peer]:
     """Return every peer on ``model``; ours also on what `models prepare` makes of it."""
     return [
         Peer("MediaPipe Tasks", "mediapipe_tasks.py", str(model), _mediapipe),
-        Peer("sequential loop, litert", "sequential.py", str(model)),
-        Peer("sequential loop, tflite-runtime", "sequential.py", str(model), _tflite_runtime,
+        Peer("sequential loop, litert", LOOP, str(model)),
+        Peer("sequential loop, tflite-runtime", LOOP, str(model), _tflite_runtime,
              "tflite-runtime"),
         Peer("OpenCV's cv2.dnn", "opencv_dnn.py", str(model)),
         Peer("edge_ssd, the same file", "ours.py", str(model)),

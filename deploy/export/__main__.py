@@ -8,8 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from deploy.export import ExportError
-from deploy.export.golden import detections
+from deploy.export import ExportError, check_installed
 from deploy.export.recipes import MODELS, recipe
 
 _PICTURES = Path(__file__).parents[2] / "demo" / "images"
@@ -23,6 +22,7 @@ def main() -> None:
     if not arguments.output.is_dir():
         parser.error(f"--output: {arguments.output} is no folder, make it first")
     try:
+        check_installed()
         export(arguments.name, arguments.output)
     except ExportError as error:
         sys.exit(f"error: {error}")
@@ -30,6 +30,8 @@ def main() -> None:
 
 def export(name: str, output: Path) -> None:
     """Write NAME.tflite and NAME.json."""
+    from deploy.export.golden import detections  # noqa: PLC0415 - needs the package's own needs
+
     wanted = recipe(name)
     with tempfile.TemporaryDirectory() as folder:
         content = wanted.build(Path(folder))

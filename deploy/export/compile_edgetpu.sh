@@ -3,10 +3,11 @@
 # usage: compile_edgetpu.sh [--cpu OPERATORS] MODEL.tflite FOLDER
 #   MODEL       8 bits in and out, such as deploy/export or `edge-ssd models prepare --int8` write
 #   FOLDER      gets MODEL_edgetpu.tflite, the compiler's operation log, and the manifest with the
-#               new file's hash if MODEL has one
+#               new file's hash if MODEL has one, beside it or inside
 #   OPERATORS   that may stay on the CPU, with commas, as the log names them: RESHAPE,LOGISTIC;
 #               without it, one operator off the Edge TPU is a failure, and nothing is written
 # environment:
+#   PYTHON                  with what edge_ssd needs, to read a manifest inside MODEL; else python3
 #   EDGETPU_COMPILER        the compiler, if it is not the edgetpu_compiler on PATH
 #   EDGETPU_COMPILER_IMAGE  an image for docker or podman that has it, for other systems
 #
@@ -41,6 +42,24 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cp "$model" "$work/$name.tflite"
 
+# As on loading, the one beside comes first. The compiler need not keep the one inside.
+manifest=${model%.tflite}.json
+if ! [ -f "$manifest" ] && grep -q edge_ssd_manifest "$model"; then
+    manifest=$work/inside.json
+    PYTHONPATH=$(dirname "$0")/../.. "${PYTHON:-python3}" - "$model" "$manifest" 2>"$work/output" <<'END' ||
+import json, pathlib, sys
+
+from edge_ssd.models import embedded, loading
+from edge_ssd.models.graph import Graph
+
+model, target = map(pathlib.Path, sys.argv[1:])
+entry = embedded.read(Graph(embedded.without_archive(loading.read(model))), model)
+if entry:
+    target.write_text(json.dumps(entry.values), "utf-8")
+END
+        fail "the manifest inside $model cannot be read: $(tail -n 1 "$work/output"); it takes a Python with what edge_ssd needs, named in PYTHON"
+fi
+
 if [ -n "${EDGETPU_COMPILER_IMAGE:-}" ]; then
     engine=$(command -v docker || command -v podman) ||
         fail "EDGETPU_COMPILER_IMAGE needs docker or podman, install one" 69
@@ -74,9 +93,8 @@ stay=$(printf '%s\n' "$table" | awk -v allowed=",$allowed," '
 [ -z "$stay" ] ||
     fail "not all of $name runs on the Edge TPU: $stay would run on the CPU; change the model, or allow them with --cpu"
 
-manifest=${model%.tflite}.json
 if [ -f "$manifest" ]; then
-    python3 - "$manifest" "$compiled" "$work/${name}_edgetpu.json" <<'END'
+    "${PYTHON:-python3}" - "$manifest" "$compiled" "$work/${name}_edgetpu.json" <<'END'
 import hashlib, json, pathlib, sys
 
 manifest, compiled, target = map(pathlib.Path, sys.argv[1:])

@@ -5,8 +5,15 @@ connected layers; batch norm is left out, because it is folded into the convolut
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
+
+from deploy.export import ExportError, check_installed
+
+# The modules that build them. They import TensorFlow.
+_BUILDERS = ("mobilenet_v1", "ssd_mobilenet_v1", "ssd_mobilenet_v1_38")
 
 
 class Cost(NamedTuple):
@@ -85,20 +92,14 @@ def standard_totals(found: Sequence[Cost]) -> tuple[int, int]:
 
 
 def main() -> None:
-    from deploy.export import (  # noqa: PLC0415 - imports TensorFlow
-        mobilenet_v1,
-        ssd_mobilenet_v1,
-        ssd_mobilenet_v1_38,
-    )
-
-    builders = {
-        "mobilenet_v1": mobilenet_v1.build,
-        "ssd_mobilenet_v1": ssd_mobilenet_v1.build,
-        "ssd_mobilenet_v1_38": ssd_mobilenet_v1_38.build,
-    }
     parser = argparse.ArgumentParser(prog="python -m deploy.export.report", description=__doc__)
-    parser.add_argument("name", choices=builders)
-    print(table(costs(builders[parser.parse_args().name]())))
+    parser.add_argument("name", choices=_BUILDERS)
+    name = parser.parse_args().name
+    try:
+        check_installed()
+    except ExportError as error:
+        sys.exit(f"error: {error}")
+    print(table(costs(import_module(f"deploy.export.{name}").build())))
 
 
 if __name__ == "__main__":

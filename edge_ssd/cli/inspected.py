@@ -13,6 +13,7 @@ from typing import Any
 
 from edge_ssd.inspection import AnchorsInfo, HeadsInfo, LabelsInfo, Report, TensorInfo
 from edge_ssd.models.operators import EdgeTpuShare, Work
+from edge_ssd.models.wording import counted
 
 SCHEMA = 1
 """Of the JSON; ``docs/models.md`` describes every key."""
@@ -93,7 +94,7 @@ def _quantisation(tensor: TensorInfo) -> str:
 def _heads(heads: HeadsInfo) -> Iterable[tuple[str, Iterable[str]]]:
     background = "and the background" if heads.background else "no background"
     yield "boxes", [_tensor(heads.boxes)]
-    yield "scores", [f"{_tensor(heads.scores)}: {heads.classes} classes, {background}"]
+    yield "scores", [f"{_tensor(heads.scores)}: {counted(heads.classes, 'class')}, {background}"]
 
 
 def _anchors(anchors: AnchorsInfo) -> str:

@@ -20,18 +20,18 @@ def models() -> None:
 @reports_errors
 def list_models(as_json: bool) -> None:
     """List the models that come with the package, those pulled, and those to be had."""
-    from edge_ssd.models import catalogue
+    from edge_ssd.models.listing import listing
 
-    listed = catalogue.listing()
+    listed = listing()
     if as_json:
         click.echo(json.dumps(listed))
         return
     width = max(map(len, listed))
     for name, entry in listed.items():
-        size = entry.get("file", {}).get("size")
+        size = entry["file"]["size"]
         megabytes = f"{size / 1e6:.1f} MB" if size else "? MB"
         row = f"{name:<{width}}  {entry['state']:<9}  {megabytes:>7}  {entry.get('licence', '?')}"
-        click.echo(f"{row}  {entry.get('description', '')}".rstrip())
+        click.echo(f"{row}  {entry['problem'] or entry.get('description', '')}".rstrip())
 
 
 @models.command("inspect")
@@ -84,7 +84,7 @@ def pull_model(
             bar.total = total
             bar.update(done - bar.n)
 
-        got = pull(name, folder or catalogue.folder(), mirror, trust_on_first_use, progress)
+        got = pull(name, folder, mirror, trust_on_first_use, progress)
     known = catalogue.pulled() | catalogue.bundled()
     use = name if known.get(name) == got.path else got.path
     how = "is there" if got.fresh else "was there already"

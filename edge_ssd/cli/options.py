@@ -39,7 +39,7 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
 def not_nan(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
     """Refuse NaN, which click's ranges let pass."""
     if math.isnan(value):
-        raise click.BadParameter("nan is not in the range 0<=x<=1.")
+        raise click.BadParameter("nan is not a number.")
     return value
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from edge_ssd.cli.options import DEFAULT_MODEL, path_argument, reports_errors
+from edge_ssd.cli.options import DEFAULT_MODEL, not_nan, path_argument, reports_errors
 
 if TYPE_CHECKING:
-    from edge_ssd.tune import Report
+    from edge_ssd.config import Config
+    from edge_ssd.tune.candidates import Candidate
+    from edge_ssd.tune.report import Report
 
 
 @click.command()
@@ -21,39 +28,58 @@ if TYPE_CHECKING:
 @click.option("--write", is_flag=True,
               help="Set it in the configuration; without --config, keep it for `runtime: auto`.",
 )  # fmt: skip
-@click.option("--seconds", type=click.FloatRange(1, 3600), default=60, show_default=True,
-              help="About how long to measure.")  # fmt: skip
+@click.option("--seconds", type=click.FloatRange(1, 3600), callback=not_nan, default=60,
+              show_default=True, help="About how long to measure.")  # fmt: skip
 @reports_errors
 def tune(path: Path | None, model: str | None, write: bool, seconds: float) -> None:
     """Measure which runtime, model file and threads are fastest here."""
-    from tqdm import tqdm
-
-    from edge_ssd import tune as tuning
+    from edge_ssd.tune import candidates, writing
 
     if path and model:
         raise click.UsageError("--model is for use without --config, which names the model.")
-    options = tuning.options(path, model)
-    with tempfile.TemporaryDirectory() as folder:
-        forms, why_not = tuning.forms(options, Path(folder))
-        found = tuning.candidates(forms)
-        with tqdm(total=len(found), disable=None, leave=False) as bar:
-
-            def progress(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            report = tuning.measure(options, found, seconds, progress=progress)
+    options = candidates.options(path, model)
+    with _exit_at_sigterm(), tempfile.TemporaryDirectory() as folder:
+        forms, why_not = candidates.forms(options, Path(folder))
+        found = candidates.candidates(forms)
+        if write:
+            writing.check(found, path)
+        report = _measured(options, found, seconds)
         _print(report, why_not)
         if write:
-            click.echo(f"written to {tuning.write(report, options, path)}")
+            written = writing.write(report, options, path)
+            click.echo(f"written to {' and '.join(map(str, written))}")
+            if os.geteuid() and (path is None or len(written) > 1):
+                click.echo("the service does not read your own folders: for it, use sudo")
+
+
+def _measured(options: Config, found: list[Candidate], seconds: float) -> Report:
+    from tqdm import tqdm
+
+    from edge_ssd.tune.measuring import measure
+
+    with tqdm(total=len(found), disable=None, leave=False) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return measure(options, found, seconds, progress=progress)
 
 
 def _print(report: Report, why_not: str) -> None:
-    from edge_ssd.tune import rows
-
-    for row in rows(report):
+    for row in report.rows():
         click.echo(row)
     if why_not:
         click.echo(f"not as int8: {why_not}")
     if report.slowed:
         click.echo("the clock was lowered meanwhile: cool the board, check its supply, tune again")
+
+
+@contextmanager
+def _exit_at_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the process as an error does, so that no temporary file stays."""
+    previous = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Mapping
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
-from edge_ssd.config.loading import load
+from edge_ssd.config.loading import parse
 from edge_ssd.errors import ConfigError, PublishError
+from edge_ssd.files import beside, replacing
 
 Value = str | int
 
@@ -19,54 +21,94 @@ Value = str | int
 def edit(path: Path, section: str, options: Mapping[str, Value]) -> None:
     """Set options in a configuration file, which stays whole whatever happens.
 
-    Raises ConfigError when the outcome would be no good configuration, PublishError when the
-    file cannot be written.
+    Raises ConfigError when its text cannot be edited, or the outcome would be no good
+    configuration; PublishError when the file cannot be written.
     """
     path = path.resolve()  # the file behind a link, not the link
-    partial = path.with_name(f"{path.name}.part")
-    try:
-        partial.write_text(set_options(path.read_text("utf-8"), section, options), "utf-8")
-        load(partial)
-        shutil.copymode(path, partial)
-        os.chown(partial, path.stat().st_uid, path.stat().st_gid)
-        partial.replace(path)
-    except OSError as error:
-        raise PublishError(f"{path} cannot be written: {error.strerror}", "run as root") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with _naming(path), replacing(path, stat.S_IMODE(path.stat().st_mode)) as part:
+        _write_edited(path, part, section, options)
+
+
+def rehearse(path: Path, section: str, options: Mapping[str, Value]) -> None:
+    """Do all that ``edit`` does but the last step; the file stays as it is. Raises as it does."""
+    path = path.resolve()
+    with _naming(path), beside(path) as part:
+        _write_edited(path, part, section, options)
 
 
 def set_options(text: str, section: str, options: Mapping[str, Value]) -> str:
-    """Return ``text`` with these options of a top-level section set.
+    """Return ``text``, which is a configuration, with these options of a section set.
 
     An option that is there gets the value in its place, one that is not becomes the section's
-    first line, and a section that is not there is added at the end.
-    Raises ConfigError when the section is no mapping in block style, as after ``model: {...}``.
+    first, and a section that is not there is added at the end.
+    Raises ConfigError when that cannot be done without a change to anything else.
     """
-    for name, value in options.items():
-        text = _set(text, section, name, json.dumps(value, ensure_ascii=False))
-    return text
+    edited = text
+    try:
+        before = yaml.safe_load(text) or {}
+        for name, value in options.items():
+            edited = _set(edited, section, name, json.dumps(value, ensure_ascii=False))
+        # Anchors, tags and the like may mean more than the one place that was changed.
+        expected = {**before, section: {**(before.get(section) or {}), **options}}
+        if yaml.safe_load(edited) == expected:
+            return edited
+    except yaml.YAMLError:
+        pass
+    raise ConfigError(
+        [f"the section {section} cannot be edited as it is written"],
+        f"set {', '.join(f'{section}.{name}' for name in options)} yourself",
+    )
 
 
 def _set(text: str, section: str, name: str, value: str) -> str:
     document = yaml.compose(text, Loader=yaml.SafeLoader)
+    newline = "\r\n" if "\r\n" in text else "\n"
     found = _value_of(document, section)
     if found is None:
-        gap = "" if text.endswith("\n") or not text else "\n"
-        return f"{text}{gap}\n{section}:\n  {name}: {value}\n"
-    if not isinstance(found, yaml.MappingNode) or found.flow_style or not found.value:
-        raise ConfigError(
-            [f"{section}: cannot be edited where it is written as one line"],
-            f"write its options on lines of their own, and {name}: {value} among them",
-        )
+        gap = "" if text.endswith("\n") or not text else newline
+        indent = " " * document.value[0][0].start_mark.column if document else ""
+        return f"{text}{gap}{newline}{indent}{section}:{newline}{indent}  {name}: {value}{newline}"
     option = _value_of(found, name)
-    if option is None:
-        first = found.value[0][0].start_mark
-        return f"{text[: first.index]}{name}: {value}\n{' ' * first.column}{text[first.index :]}"
-    return text[: option.start_mark.index] + value + text[option.end_mark.index :]
+    if option is not None:
+        return _replaced(text, option, value)
+    if not found.value or not isinstance(found, yaml.MappingNode):
+        return text
+    first = found.value[0][0].start_mark
+    separator = ", " if found.flow_style else newline + " " * first.column
+    return f"{text[: first.index]}{name}: {value}{separator}{text[first.index :]}"
+
+
+def _replaced(text: str, node: yaml.Node, value: str) -> str:
+    start, end = node.start_mark.index, node.end_mark.index
+    old = text[start:end]
+    if not old:  # nothing behind the colon
+        value = f" {value}"
+    # A block (`>-`) ends with its line's end.
+    return text[:start] + value + old[len(old.rstrip()) :] + text[end:]
 
 
 def _value_of(node: yaml.Node | None, key: str) -> yaml.Node | None:
     """Return the value below ``key`` of a mapping, or None."""
     pairs = node.value if isinstance(node, yaml.MappingNode) else ()
     return next((value for name, value in pairs if name.value == key), None)
+
+
+def _write_edited(path: Path, part: Path, section: str, options: Mapping[str, Value]) -> None:
+    with path.open(encoding="utf-8", newline="") as file:
+        edited = set_options(file.read(), section, options)
+    parse(yaml.safe_load(edited), path.parent)
+    part.touch(0o600)  # it may hold passwords
+    with part.open("w", encoding="utf-8", newline="") as file:
+        file.write(edited)
+    os.chown(part, path.stat().st_uid, path.stat().st_gid)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in what goes wrong with it."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError([f"{path}: {each}" for each in error.problems], error.remedy) from None
+    except OSError as error:
+        raise PublishError(f"{path} cannot be written: {error.strerror}", "run as root") from None

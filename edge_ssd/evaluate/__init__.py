@@ -14,6 +14,7 @@ from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
 from edge_ssd.errors import InputError, PipelineError
 from edge_ssd.evaluate.annotations import Annotations, Image, category_ids
 from edge_ssd.evaluate.scoring import Score, check_installed, score
+from edge_ssd.files import is_file
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.service import build
 from edge_ssd.service.pipeline import Outlet, Pipeline
@@ -142,7 +143,7 @@ class _Found(Publisher):
 def _pictures(folder: Path, annotations: Annotations) -> dict[Path, Image]:
     """Return the annotated pictures that are there; say which are not."""
     listed = {folder / image.file_name: image for image in annotations.images}
-    there = {path: image for path, image in listed.items() if path.is_file()}
+    there = {path: image for path, image in listed.items() if is_file(path)}
     if not there:
         first = annotations.images[0].file_name
         raise InputError(
@@ -153,11 +154,19 @@ def _pictures(folder: Path, annotations: Annotations) -> dict[Path, Image]:
         image.file_name for path, image in listed.items() if path not in there
     ])  # fmt: skip
     _warn("pictures are not in the annotations and not looked at", [
-        path.name
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in IMAGE_EXTENSIONS and path not in there
+        path.name for path in _pictures_in(folder) if path not in there
     ])  # fmt: skip
     return there
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """Return a folder's pictures; none where it cannot be listed, though files in it be read."""
+    try:
+        return [
+            path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_EXTENSIONS
+        ]
+    except OSError:
+        return []
 
 
 def _warn(what: str, names: Sequence[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
@@ -11,6 +13,9 @@ from edge_ssd.errors import InputError, ModelError
 from edge_ssd.models.labels import Labels
 
 _REMEDY = "give a file such as COCO's instances_val2017.json"
+
+Size = Annotated[FiniteFloat, Field(ge=0)]
+"""A width, height or area, in pixels."""
 
 
 class Image(BaseModel):
@@ -27,8 +32,8 @@ class Box(BaseModel):
 
     image_id: int
     category_id: int
-    bbox: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
-    area: FiniteFloat | None = None
+    bbox: tuple[FiniteFloat, FiniteFloat, Size, Size]
+    area: Size | None = None
     iscrowd: bool = False
 
 
@@ -101,12 +106,26 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _contradiction(read: Annotations) -> str | None:
+    return _said_twice(read) or _stray_box(read)
+
+
+def _said_twice(read: Annotations) -> str | None:
     images = {image.id for image in read.images}
     categories = {category.id for category in read.categories}
     if len(images) < len(read.images) or len(categories) < len(read.categories):
         return "two images, or two categories, have the same id"
+    # As paths, for ./a.png is a.png.
+    name, times = Counter(Path(image.file_name) for image in read.images).most_common(1)[0]
+    if times > 1:
+        return f"{times} images have the same file_name, {name}"
     if len({_plain(category.name) for category in read.categories}) < len(categories):
         return "two categories have the same name"
+    return None
+
+
+def _stray_box(read: Annotations) -> str | None:
+    images = {image.id for image in read.images}
+    categories = {category.id for category in read.categories}
     for index, box in enumerate(read.annotations):
         if box.image_id not in images:
             return f"annotations.{index} is of image {box.image_id}, which is not listed"

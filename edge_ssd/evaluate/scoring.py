@@ -50,7 +50,7 @@ def check_installed() -> None:
     except ImportError as error:
         raise EvaluatorMissingError(
             f"eval needs pycocotools ({error})",
-            "install the extra: pip install '.[eval]' in the checkout",
+            "install the extra: pip install -e '.[eval]' in the checkout",
         ) from None
 
 

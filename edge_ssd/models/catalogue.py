@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from edge_ssd.errors import ModelError
+from edge_ssd.files import is_file
 from edge_ssd.models import manifest
 
 BUNDLED = Path(__file__).parent / "data"
 OFFERS = BUNDLED / "catalogue.json"
 SYSTEM = Path("/var/lib/edge-ssd/models")
 DEFAULT = "ssdlite_mobilenet_v2_coco"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,53 +102,66 @@ def folder() -> Path:
 
 
 def pulled() -> dict[str, Path]:
-    """Return the models that were pulled by this user or for the system, by name."""
-    found: dict[str, Path] = {}
-    for place in (SYSTEM, _own_folder()):
-        found |= {path.stem: path for path in sorted(place.glob("[!.]*.tflite"))}
-    return found
+    """Return the models that were pulled by this user or for the system, by name.
 
-
-def listing() -> dict[str, dict[str, Any]]:
-    """Return every known model by name: what its manifest says but the anchors, ``state``
-    and ``path``.
-
-    state: ``bundled``, ``pulled``, or ``available`` (to be pulled).
+    A folder that may not be read counts as empty, with a warning.
     """
-    listed: dict[str, dict[str, Any]] = {
-        name: {**offer.described(), "state": "available", "path": None}
-        for name, offer in offers().items()
-    }
-    for state, files in (("pulled", pulled()), ("bundled", bundled())):
-        for name, path in files.items():
-            beside = path.with_suffix(".json")
-            values = manifest.read(beside).values if beside.is_file() else {"name": name}
-            listed[name] = {**values, "state": state, "path": str(path)}
-            listed[name].pop("anchors", None)  # a table may have thousands of rows
-    return dict(sorted(listed.items(), key=lambda item: (item[1]["state"] != "bundled", item[0])))
+    places = (SYSTEM, _own_folder())
+    return {path.stem: path for place in places for path in _models_in(place)}
 
 
 def find(name_or_path: str) -> Path:
     """Return the file of a catalogue name or path. Raises ModelError when there is none."""
-    known = pulled() | bundled()
+    if name_or_path in bundled():
+        return bundled()[name_or_path]
+    known = pulled()
     if name_or_path in known:
         return known[name_or_path]
     path = Path(os.path.expanduser(name_or_path))  # noqa: PTH111 (pathlib's raises for ~nobody)
-    if path.is_file():
+    if is_file(path):
         return path
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 (pathlib's raises for what may not be looked at)
         raise ModelError(f"model {path} is a folder", "give the .tflite file in it")
     if name_or_path in offers():
         raise ModelError(
             f"model {name_or_path} is not on this machine",
             f"get it with `edge-ssd models pull {name_or_path}`",
         )
-    near = difflib.get_close_matches(name_or_path, known | offers(), n=1)
+    _check_may_be_seen(path)
+    near = difflib.get_close_matches(name_or_path, known | bundled() | offers(), n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise ModelError(
         f"no model {name_or_path!r}: neither a file nor a name in the catalogue",
         f"{hint}see `edge-ssd models list`",
     )
+
+
+def _models_in(place: Path) -> list[Path]:
+    try:
+        files = [path for path in place.iterdir() if path.suffix == ".tflite"]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        _warn_once(f"the models in {place} are not seen: {error.strerror}")
+        return []
+    return sorted(path for path in files if not path.name.startswith("."))
+
+
+@cache
+def _warn_once(problem: str) -> None:
+    log.warning("%s", problem)
+
+
+def _check_may_be_seen(path: Path) -> None:
+    """Raise ModelError where permissions hide whether there is such a file."""
+    try:
+        path.stat()
+    except PermissionError as error:
+        raise ModelError(
+            f"model {path} cannot be read: {error.strerror}", "check the permissions of its folders"
+        ) from None
+    except (OSError, ValueError):
+        pass  # no such file, or a name that no file can have
 
 
 def _own_folder() -> Path:

@@ -26,6 +26,7 @@ MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PASSING = (408, 416, 425, 429, 500, 502, 503, 504)
 _REMEDY = "check the network and the proxy, or pull from a copy with --mirror"
+_REMEDY_OF_FILES = "check that the file is there, under its published name, and may be read"
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes there so far, and how many there will be if that is known."""
@@ -177,7 +178,7 @@ class Download:
                     self.part.unlink(missing_ok=True)
                 kind = _PassingError if error.code in _PASSING else DownloadError
                 raise kind(
-                    f"{self.url}: the server says {error.code} {error.reason}", _REMEDY
+                    f"{self.url}: the server says {error.code} {error.reason}", self._remedy
                 ) from None
         except (OSError, HTTPException, ValueError) as error:
             cause = error.reason if isinstance(error, URLError) else error
@@ -189,13 +190,17 @@ class Download:
             if isinstance(cause, TimeoutError):
                 cause = f"no answer for {self.patience.stall_s:g} s"
             reason = getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-            raise _PassingError(f"{self.url} cannot be reached: {reason}", _REMEDY) from None
+            raise _PassingError(f"{self.url} cannot be reached: {reason}", self._remedy) from None
 
     def _remember(self, tag: str) -> None:
         """Keep the tag that says whether the rest is of the same file; a weak one does not."""
         tag_file(self.part).unlink(missing_ok=True)
         if tag.startswith('"'):
             tag_file(self.part).write_text(json.dumps({"url": self.url, "tag": tag}), "utf-8")
+
+    @property
+    def _remedy(self) -> str:
+        return _REMEDY_OF_FILES if self.url.lower().startswith("file:") else _REMEDY
 
     @property
     def _bound(self) -> int:

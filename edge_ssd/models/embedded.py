@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ def read(graph: Graph, path: Path) -> manifest.Entry | None:
 def write(data: Data, values: dict[str, Any]) -> bytes:
     """Return the model file with this manifest inside, in place of one that it has.
 
+    The old one is not read any more, but its bytes stay: see ``without_manifest``.
     Raises ModelError for a number that JSON has not.
     """
     try:
@@ -54,6 +56,19 @@ def write(data: Data, values: dict[str, Any]) -> bytes:
     entry = flatbuffer.append(longer, _metadata_table(len(buffers) - 1))
     vectors = {4: buffers, 6: [*others, entry]}
     return flatbuffer.prepend_root(longer, _MODEL_FIELDS, vectors)
+
+
+def without_manifest(data: bytes) -> bytes:
+    """Return what ``write`` was given, where ``data`` is what it gave; else the same bytes."""
+    content = Graph(data).metadata(NAME)
+    if content is None:
+        return data
+    original = data[flatbuffer.end_of_root(data) : data.rfind(_buffer_table(content))]
+    try:
+        same = write(original, json.loads(content)) == data
+    except (ValueError, RecursionError, struct.error):  # not as ``write`` has them
+        return data
+    return original if same else data
 
 
 def without_archive(data: bytes) -> bytes:

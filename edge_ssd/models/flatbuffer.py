@@ -184,7 +184,7 @@ def prepend_root(data: Data, fields: int, vectors: Mapping[int, Sequence[int]]) 
     vtable += [4 + 4 * slot if present[slot] else 0 for slot in range(fields)]
     place = 12 + 4 * fields
     vtable_at = place + sum(4 + 4 * len(tables) for tables in vectors.values())
-    shift = -(-(vtable_at + 2 * len(vtable)) // 16) * 16  # every alignment stays what it was
+    shift = _aligned(vtable_at + 2 * len(vtable))  # every alignment stays what it was
     front = bytearray(shift)
     struct.pack_into("<I4siI", front, 0, 8, bytes(data[4:8]), 8 - vtable_at, old.scalar(0, "I"))
     struct.pack_into(f"<{len(vtable)}H", front, vtable_at, *vtable)
@@ -199,6 +199,17 @@ def prepend_root(data: Data, fields: int, vectors: Mapping[int, Sequence[int]]) 
         elif present[slot]:
             point(front, 12 + 4 * slot, shift + old.vector(slot).position - 4)
     return bytes(front) + bytes(data)
+
+
+def end_of_root(data: Data) -> int:
+    """Return where what ``prepend_root`` was given begins, in what it returned."""
+    table = root(data)
+    vtable = table.position - _unpack("<i", data, table.position)
+    return _aligned(int(vtable + _unpack("<H", data, vtable)))
+
+
+def _aligned(position: int) -> int:
+    return -(-position // 16) * 16
 
 
 def remove_element(data: bytearray, vector: Vector, index: int) -> None:

@@ -65,11 +65,7 @@ class Graph:
     """
 
     def __init__(self, data: Data) -> None:
-        if len(data) < 16 or bytes(data[4:8]) != b"TFL3":
-            raise ModelError(
-                "not a TensorFlow Lite file (it does not carry the mark TFL3)",
-                "give a .tflite file",
-            )
+        check_mark(data)
         self.data = data
         self.model = flatbuffer.root(data)
         self.subgraph = self.model.vector(2).table(0)
@@ -189,6 +185,14 @@ class Graph:
                 buffer = self.model.vector(4).table(entry.scalar(1, "I"))
                 return buffer.vector(0).array("u1").tobytes()
         return None
+
+
+def check_mark(data: Data) -> None:
+    """Raise ModelError unless the file that begins so is a TensorFlow Lite file."""
+    if bytes(data[4:8]) != b"TFL3":
+        raise ModelError(
+            "not a TensorFlow Lite file (it does not carry the mark TFL3)", "give a .tflite file"
+        )
 
 
 def custom_options(operator: Operator) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from edge_ssd.errors import ModelError
 from edge_ssd.models import coco
 from edge_ssd.models.flatbuffer import Data
+from edge_ssd.models.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -89,15 +90,16 @@ def match(lines: Sequence[str | None], classes: int, origin: str) -> tuple[Label
     """
     count, first = len(lines), (lines[0] or "").strip().lower() if lines else ""
     names = tuple(None if (line or "").strip().lower() in _UNUSED else line for line in lines)
+    both = counted(count, "label"), counted(classes, "class")
     if count == classes:
         _check_not_moved(names, first, origin)
-        return names, f"{count} labels for {classes} classes: class 0 is {_quoted(names)}"
+        return names, f"{both[0]} for {both[1]}: class 0 is {_quoted(names)}"
     background = first in _BACKGROUND
     if count == classes + 1 and background:
         _check_not_moved(names[1:], "", origin)
         return names[1:], (
-            f"{count} labels for {classes} classes and the background, which the first stands "
-            f"for: class 0 is {_quoted(names[1:])}"
+            f"{both[0]} for {both[1]} and the background, which the first stands for: "
+            f"class 0 is {_quoted(names[1:])}"
         )
     respaced = coco.respaced(names[background:], classes)
     if respaced:
@@ -106,7 +108,7 @@ def match(lines: Sequence[str | None], classes: int, origin: str) -> tuple[Label
             f"matched to the model's {classes} classes by name"
         )
     raise ModelError(
-        f"{origin} has {count} labels and the model {classes} classes{_why(count, classes, first)}",
+        f"{origin} has {both[0]} and the model {both[1]}{_why(count, classes, first)}",
         _EACH_CLASS,
     )
 

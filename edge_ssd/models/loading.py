@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +12,28 @@ from typing import Any
 from edge_ssd.errors import ModelError
 from edge_ssd.models import catalogue, embedded, labels, manifest
 from edge_ssd.models.flatbuffer import Data
-from edge_ssd.models.graph import POSTPROCESS_OP, Graph, Operator, custom_options, promote_inputs
+from edge_ssd.models.graph import (
+    POSTPROCESS_OP,
+    Graph,
+    Operator,
+    check_mark,
+    custom_options,
+    promote_inputs,
+)
 from edge_ssd.models.spec import BoxCoderScales, ModelSpec
 
+MOST_BYTES = 512 << 20
+"""Of a model file that is read; the largest SSDs have some 250 MB, in float32."""
 
-def load(name_or_path: str, labels_path: Path | None = None) -> ModelSpec:
-    """Return the spec of a catalogue name or a .tflite file.
+
+def load(name_or_path: str | Path, labels_path: Path | None = None) -> ModelSpec:
+    """Return the spec of a catalogue name or a .tflite file; a Path is never taken for a name.
 
     A manifest beside the file is used when there is one, else the one inside it. Labels come
     from ``labels_path``, else from the manifest, else from the metadata inside the file, else
     none. Raises ModelError when the file is missing, damaged or does not fit its manifest.
     """
-    path = catalogue.find(name_or_path)
+    path = name_or_path if isinstance(name_or_path, Path) else catalogue.find(name_or_path)
     data = read(path)
     entry = beside(path, data)
     try:
@@ -38,22 +49,36 @@ def load(name_or_path: str, labels_path: Path | None = None) -> ModelSpec:
     except ModelError as error:
         raise ModelError(f"model {path}: {error.problem}", error.remedy) from None
     if labels_path:
-        return replace(spec, labels=tuple(labels.read(labels_path)))
+        return replace(spec, labels=tuple(labels.read(labels_path)), labels_path=labels_path)
     return spec if spec.labels else replace(spec, labels=tuple(labels.packed_in(data)))
 
 
 def read(path: Path) -> bytes:
-    """Return a model file's bytes. Raises ModelError."""
+    """Return a model file's bytes.
+
+    Raises ModelError, without reading on, for another kind of file or an enormous one.
+    """
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            check_mark(file.read(8))
+            size = os.fstat(file.fileno()).st_size
+            if size > MOST_BYTES:
+                raise ModelError(
+                    f"it has {size / 1e6:,.0f} MB, and at most {MOST_BYTES / 1e6:,.0f} MB are read",
+                    "give a smaller model",
+                )
+            file.seek(0)
+            return file.read()
     except OSError as error:
         raise ModelError(f"model {path} cannot be read: {error.strerror}") from None
+    except ModelError as error:
+        raise ModelError(f"model {path}: {error.problem}", error.remedy) from None
 
 
 def beside(path: Path, data: Data) -> manifest.Entry | None:
     """Return the manifest beside a model file, or None. Raises ManifestError."""
-    place = path.with_suffix(".json")
-    if not place.is_file():
+    place = manifest.beside(path)
+    if not place:
         return None
     entry = manifest.read(place)
     manifest.verify(entry, data)

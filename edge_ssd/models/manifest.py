@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ssd.errors import ModelError
+from edge_ssd.files import is_file
 from edge_ssd.models.flatbuffer import Data
 from edge_ssd.models.spec import BoxCoderScales, InputNormalization, ModelSpec, SsdAnchorLayout
 
@@ -79,6 +80,12 @@ class Entry:
     def entry(self, key: str) -> Entry:
         """Return the object below ``key``; an absent one is empty."""
         return Entry(self.values.get(key, {}), self.path, f"{self.place}{key}.")
+
+
+def beside(path: Path) -> Path | None:
+    """Return where the manifest beside a model file is, or None."""
+    place = path.with_suffix(".json")
+    return place if is_file(place) else None
 
 
 def read(path: Path) -> Entry:

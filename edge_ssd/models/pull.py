@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import io
 import json
+import re
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from edge_ssd.errors import EdgeSsdError, ModelError, UsageError
+from edge_ssd.files import make_folder, replacing
 from edge_ssd.models import catalogue, manifest
 from edge_ssd.models.catalogue import Member, Offer
 from edge_ssd.models.download import PATIENCE, Download, Patience, Progress, tag_file
@@ -27,6 +29,9 @@ from edge_ssd.models.graph import Graph
 MAX_BYTES = 64 << 20
 """Of a download whose size nobody published."""
 
+_PUBLISHED, _TRUSTED = "published", "trusted on first use"
+"""Where the sha256 of a manifest's ``origin`` is from; no other manifest says it."""
+_MOVE = "move it, or use --output"
 _NOTHING_KEPT = "nothing was installed: try again, or elsewhere with --mirror"
 
 
@@ -45,29 +50,36 @@ class Pulled:
 
 def pull(
     name: str,
-    folder: Path,
+    folder: Path | None = None,
     mirror: str | None = None,
     trust_on_first_use: bool = False,
     progress: Progress = lambda done, total: None,
     patience: Patience = PATIENCE,
 ) -> Pulled:
-    """Get a model of the catalogue into ``folder``, unless it is there already.
+    """Get a model of the catalogue, unless it is there already.
 
+    folder: where to; None for where it is found by its name.
     mirror: a URL (https, http or file) below which the file is looked for instead.
     trust_on_first_use: take what arrives where no hash is published, and record its hash.
     Raises DownloadError when it cannot be had, ModelError when it is not the right file or
     there is no such model, PullError when the folder cannot be used, UsageError for a mirror
-    that is no URL.
+    that is no URL, and for a folder for what comes with the package.
     """
     if name in catalogue.bundled():
+        if folder:
+            raise UsageError(
+                f"{name} comes with the package, and goes to no other folder",
+                f"leave out --output: `--model {name}` finds it",
+            )
         sha256 = catalogue.describe(name).entry("file").get("sha256", str)
         return Pulled(catalogue.bundled()[name], sha256, fresh=False)
     if name not in catalogue.offers():
         raise ModelError(f"no model {name!r} can be pulled", "see `edge-ssd models list`")
     offer = catalogue.offers()[name]
     url = _url(offer, mirror)
+    folder = folder or catalogue.folder()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with _alone(folder / f".{name}.lock"):
             return _pulled(offer, url, folder, trust_on_first_use, progress, patience)
     except EdgeSsdError:
@@ -82,9 +94,20 @@ def pull(
 def _url(offer: Offer, mirror: str | None) -> str:
     if mirror is None:
         return offer.url
-    if urlsplit(mirror).scheme not in ("https", "http", "file"):
+    shown = re.sub(r"^(\w+://)?.*@", r"\1…@", mirror)  # errors end up in logs
+    try:
+        parts = urlsplit(mirror)
+        served = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets that are no address, a port that is no number
+        parts, served = urlsplit(""), False
+    if not (served or parts.scheme == "file"):
         raise UsageError(
-            f"--mirror {mirror} is no URL", "give one that begins with https, http or file"
+            f"--mirror {shown} is no URL", "give one that begins with https, http or file"
+        )
+    if "@" in parts.netloc:
+        raise UsageError(
+            f"--mirror {shown} has a user or a password in it, and none are sent",
+            "copy the file, and give its folder as a file: URL",
         )
     return f"{mirror.rstrip('/')}/{PurePosixPath(urlsplit(offer.url).path).name}"
 
@@ -108,11 +131,11 @@ def _pulled(
     path = folder / f"{offer.name}.tflite"
     recorded = _recorded(path)
     expected = offer.model_sha256 or recorded
-    if path.is_file():
-        if not recorded:
-            raise PullError(f"{path} is there, and was not pulled", "move it, or use --output")
-        if _sha256(path.read_bytes()) == expected:
-            return Pulled(path, expected, fresh=False)
+    there = _there(path, recorded)
+    if there and there == expected:
+        return Pulled(path, expected, fresh=False)
+    if there and there == recorded:
+        raise PullError(f"{path} is whole, and not the one of the catalogue", _MOVE)
     if not expected and not trust:
         raise ModelError(
             f"no sha256 of {offer.name} is published",
@@ -144,9 +167,29 @@ def _forget(part: Path) -> None:
 
 
 def _recorded(path: Path) -> str | None:
-    """Return the hash in the manifest that an earlier pull left."""
+    """Return the hash in the manifest that an earlier pull left.
+
+    Raises PullError when what is there is another's, ManifestError when it is no manifest.
+    """
     beside = path.with_suffix(".json")
-    return manifest.read(beside).entry("file").get("sha256", str) if beside.is_file() else None
+    if not beside.exists():
+        return None
+    entry = manifest.read(beside)
+    if entry.entry("origin").values.get("sha256") not in (_PUBLISHED, _TRUSTED):
+        raise PullError(f"{beside} is there, and is not of a pull", _MOVE)
+    return entry.entry("file").get("sha256", str)
+
+
+def _there(path: Path, recorded: str | None) -> str | None:
+    """Return the hash of the model that an earlier pull left; None where there is no file.
+
+    Raises PullError when what is there is another's.
+    """
+    if not path.exists():
+        return None
+    if not (recorded and path.is_file()):
+        raise PullError(f"{path} is there, and was not pulled", _MOVE)
+    return _sha256(path.read_bytes())
 
 
 def _checked(offer: Offer, content: bytes, expected: str | None, url: str) -> bytes:
@@ -205,24 +248,14 @@ def member(content: bytes, wanted: Member, url: str) -> bytes:
 
 
 def _install(offer: Offer, model: bytes, path: Path) -> None:
-    """Write the manifest, then the model: a model is never there without its record."""
+    """Write the manifest and the model, and name them in this order: no model lacks its record."""
     values = offer.described()
     values["file"] = {"name": path.name, "sha256": _sha256(model), "size": len(model)}
-    values["origin"]["sha256"] = "published" if offer.model_sha256 else "trusted on first use"
+    values["origin"]["sha256"] = _PUBLISHED if offer.model_sha256 else _TRUSTED
     values["labels"] = catalogue.describe(offer.labels_of).get("labels", list)
-    _write(path.with_suffix(".json"), json.dumps(values, indent=1).encode() + b"\n")
-    _write(path, model)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, readable for every user, as the service is another."""
-    new = path.with_name(f".{path.name}.new")
-    try:
-        new.write_bytes(content)
-        new.chmod(0o644)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    with replacing(path) as new, replacing(path.with_suffix(".json")) as record:
+        record.write_text(json.dumps(values, indent=1) + "\n", "utf-8")
+        new.write_bytes(model)
 
 
 def _sha256(content: bytes) -> str:

@@ -92,6 +92,7 @@ class ModelSpec:
         None for TensorFlow's usual layout at the model's input size.
     heads: names of the box and score outputs, where the shapes leave a choice.
     labels: one name per class, background not counted; empty when none are known.
+    labels_path: the file they were read from, where the user gave one.
     background: column 0 of the scores is the background.
     sigmoid: the scores are logits and still need the sigmoid.
     iou_threshold: what its author suppresses neighbours with; the configuration may differ.
@@ -105,6 +106,7 @@ class ModelSpec:
     box_coder: BoxCoderScales = BoxCoderScales()
     heads: tuple[str, str] | None = None
     labels: tuple[str | None, ...] = ()
+    labels_path: Path | None = None
     background: bool = True
     sigmoid: bool = False
     iou_threshold: float = 0.6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_ssd.models.kinds import Kind
+from edge_ssd.models.wording import counted
 
 _KINDS = {
     Kind.SSD_WITH_OP: "a stock SSD file with its postprocess operator",
@@ -40,13 +41,15 @@ def needs(kind: Kind, edgetpu: bool, labels_missing: int) -> list[str]:
     if edgetpu:
         found.append("an Edge TPU and libedgetpu (model.delegate: edgetpu)")
     if labels_missing:
-        found.append(f"names for its {labels_missing} classes, to be read by people: a label file "
-                     "(model.labels), or a manifest")  # fmt: skip
+        found.append(f"names for its {counted(labels_missing, 'class')}, to be read by people: a "
+                     "label file (model.labels), or a manifest")  # fmt: skip
     return found
 
 
-def gains(kind: Kind, activations: str, edgetpu: bool, has_op: bool) -> list[str]:
-    """Return what ``models prepare`` would make better."""
+def gains(
+    kind: Kind, activations: str, edgetpu: bool, has_op: bool, described_beside: bool
+) -> list[str]:
+    """Return what ``models prepare`` would make better. described_beside: in a manifest."""
     found = []
     if has_op and edgetpu:
         found.append("`models prepare` takes the operator out, on which libedgetpu may crash")
@@ -55,6 +58,8 @@ def gains(kind: Kind, activations: str, edgetpu: bool, has_op: bool) -> list[str
             "`models prepare` takes the operator out for good, which every load does now: a "
             "quicker start, and the same speed"
         )
+    if described_beside:
+        found.append("`models prepare` packs the manifest inside: one file is all it takes")
     if edgetpu:
         found.append("`prepare --int8` cannot: the weights are inside the compiled program")
     elif not kind.is_ssd:

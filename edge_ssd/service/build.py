@@ -68,7 +68,9 @@ def labels_of(network: ModelFit) -> Labels:
     """Return one label per class. Raises ModelError when the counts do not fit."""
     spec, classes = network.spec, network.classes
     if spec.labels:
-        return labels.fit(spec.labels, classes, f"the label list for {spec.name}")
+        given = spec.labels_path
+        origin = f"the label file {given}" if given else f"the label list for {spec.name}"
+        return labels.fit(spec.labels, classes, origin)
     if classes == coco.CLASSES:
         log.info("%s brings no labels; its %d classes are taken for COCO's", spec.name, classes)
         return coco.labels()

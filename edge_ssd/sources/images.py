@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import stat
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -149,12 +150,18 @@ def missing(path: Path) -> InputError:
     return InputError(f"{path} does not exist", "check the spelling and the current folder")
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder. Raises InputError where nothing is there or may be seen."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise missing(path) from error
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", "check the path and permissions") from error
+
+
 def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return list_folder(path, IMAGE_EXTENSIONS)
-    if not path.exists():
-        raise missing(path)
-    return [path]
+    return list_folder(path, IMAGE_EXTENSIONS) if is_folder(path) else [path]
 
 
 def _natural_order(path: Path) -> list[Any]:

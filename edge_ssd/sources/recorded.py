@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge_ssd.errors import InputError
 from edge_ssd.sources.base import EndOfStream, Source, frames
-from edge_ssd.sources.images import IMAGE_EXTENSIONS, ImageSource, list_folder, missing
+from edge_ssd.sources.images import IMAGE_EXTENSIONS, ImageSource, is_folder, list_folder
 from edge_ssd.sources.video import VIDEO_EXTENSIONS, VideoSource
 from edge_ssd.types import Frame
 
@@ -127,10 +127,8 @@ def _parts(name: str, files: Sequence[Path]) -> Iterator[Source]:
 
 
 def _expand(path: Path) -> list[Path]:
-    if path.is_dir():
+    if is_folder(path):
         return list_folder(path, _KNOWN_EXTENSIONS)
-    if not path.exists():
-        raise missing(path)
     if path.suffix.lower() not in _KNOWN_EXTENSIONS:
         raise InputError(
             f"{path} is neither a picture nor a video that is known here",

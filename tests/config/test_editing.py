@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
-from edge_ssd.config.editing import edit, set_options
-from edge_ssd.errors import ConfigError
+from edge_ssd.config.editing import edit, rehearse, set_options
+from edge_ssd.config.loading import load
+from edge_ssd.errors import ConfigError, PublishError
 
 TEXT = """\
 # my camera
@@ -48,10 +52,42 @@ def test_any_text_comes_back_as_it_was_given(value: str):
     assert yaml.safe_load(set_options(TEXT, "model", {"name": value}))["model"]["name"] == value
 
 
-@pytest.mark.parametrize("section", ["model: {threads: 2}", "model:", "model: []", "model: 3"])
-def test_a_section_on_one_line_is_refused_with_what_to_write(section: str):
-    with pytest.raises(ConfigError, match=r"model: cannot be edited.*threads: 4 among them"):
-        set_options(f"{section}\n", "model", {"threads": 4})
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("model:\n  threads:\n", "model:\n  threads: 4\n"),
+        ("model:\n  threads:  # all\n", "model:\n  threads: 4  # all\n"),
+        ("model:\n  threads: &n 2\n", "model:\n  threads: 4\n"),
+        ("model:\n  threads: >-\n    2\n  x: 1\n", "model:\n  threads: 4\n  x: 1\n"),
+        ("  a: 1\n  model:\n    x: 1\n", "  a: 1\n  model:\n    threads: 4\n    x: 1\n"),
+        ("  a: 1\n", "  a: 1\n\n  model:\n    threads: 4\n"),
+        ("model: {threads: 2} # x\n", "model: {threads: 4} # x\n"),
+        ("model: {x: 1}\n", "model: {threads: 4, x: 1}\n"),
+        ("a: 1\r\nmodel:\r\n  x: 1\r\n", "a: 1\r\nmodel:\r\n  threads: 4\r\n  x: 1\r\n"),
+        ("a: 1\r\n", "a: 1\r\n\r\nmodel:\r\n  threads: 4\r\n"),
+    ],
+    ids=["empty", "empty, comment", "an anchor nobody uses", "block scalar", "indented",
+         "indented, no section", "one line", "one line, not there", "CRLF", "CRLF, no section"],
+)  # fmt: skip
+def test_every_way_to_write_a_section(before: str, after: str):
+    assert set_options(before, "model", {"threads": 4}) == after
+
+
+REFUSED = {
+    "empty": "model:\n",
+    "empty braces": "model: {}\n",
+    "a list": "model: []\n",
+    "the end is marked": "source: {type: synthetic}\n...\n",
+    "an anchor that is used": "model:\n  threads: &n 2\n  invoke_deadline_s: *n\n",
+    "a value from elsewhere": "model:\n  invoke_deadline_s: &n 2\n  threads: *n\n",
+    "a tab": "model:\n  threads:\t2\n",
+}
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
+def test_what_would_change_anything_else_is_refused_with_what_to_do(text: str):
+    with pytest.raises(ConfigError, match=r"model cannot be edited.*; set model.threads yourself"):
+        set_options(text, "model", {"threads": 4})
 
 
 def test_every_shipped_configuration_can_be_edited():
@@ -94,3 +130,52 @@ def test_what_would_be_no_good_configuration_is_not_written(file: Path, tmp_path
         edit(file, "model", {"threads": 0})
 
     assert (file.read_text(), list(tmp_path.iterdir())) == (before, [file])
+
+
+def test_a_rehearsal_finds_what_is_wrong_and_changes_nothing(file: Path, tmp_path: Path):
+    before = file.read_text()
+
+    rehearse(file, "model", {"threads": 2})
+    with pytest.raises(ConfigError, match=r"model.threads"):
+        rehearse(file, "model", {"threads": 0})
+
+    assert (file.read_text(), list(tmp_path.iterdir())) == (before, [file])
+
+
+def test_line_ends_of_a_file_stay(file: Path):
+    file.write_bytes(b"source: {type: synthetic}\r\nmodel:\r\n  threads: 1\r\n")
+
+    edit(file, "model", {"threads": 2})
+
+    assert file.read_bytes() == b"source: {type: synthetic}\r\nmodel:\r\n  threads: 2\r\n"
+
+
+@pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
+def test_an_error_names_the_file_that_was_given(file: Path, tmp_path: Path, text: str):
+    file.write_text(text)
+
+    with pytest.raises(ConfigError, match=rf"^{file}: the section model cannot be edited"):
+        edit(file, "model", {"threads": 4})
+    assert (file.read_text(), list(tmp_path.iterdir())) == (text, [file])
+
+
+@pytest.mark.parametrize("act", [edit, rehearse])
+def test_a_full_disk_leaves_the_file_whole_and_nothing_beside_it(file: Path, tmp_path: Path, act):
+    before = file.read_text()
+
+    with full_disk(), pytest.raises(PublishError, match=f"{file} cannot be written: File too"):
+        act(file, "model", {"threads": 2})
+
+    assert (file.read_text(), list(tmp_path.iterdir())) == (before, [file])
+    assert load(file).model.threads == 1
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of this process grow past a few bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

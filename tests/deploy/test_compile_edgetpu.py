@@ -7,9 +7,14 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from tflite_models import raw_heads_model
+
+from edge_ssd.models import embedded
+from edge_ssd.models.loading import load
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "export" / "compile_edgetpu.sh"
 
@@ -38,7 +43,7 @@ set -eu
 name=$(basename "$4" .tflite)
 echo "Edge TPU Compiler version 16.0.384591198"
 {ending}
-printf 'compiled ' | cat - "$4" >"$3/${{name}}_edgetpu.tflite"
+{{ cat "$4"; printf ' compiled'; }} >"$3/${{name}}_edgetpu.tflite"
 cat >"$3/${{name}}_edgetpu.log" <<'EOF'
 {log}
 EOF
@@ -86,11 +91,52 @@ def test_a_model_that_all_runs_on_the_edge_tpu_is_written_with_its_manifest(benc
     assert "all on the Edge TPU" in finished.stdout
     assert bench.written() == [f"model_edgetpu.{kind}" for kind in ("json", "log", "tflite")]
     content = (bench.output / "model_edgetpu.tflite").read_bytes()
-    assert content == b"compiled eight bits"
+    assert content == b"eight bits compiled"
     described = json.loads((bench.output / "model_edgetpu.json").read_text())
     assert described["file"]["sha256"] == hashlib.sha256(content).hexdigest()
     assert (described["name"], described["labels"]) == ("model_edgetpu", ["face"])
     assert "golden" not in described
+
+
+ANCHORS = [[0.25, 0.5, 0.125, 0.25], [0.75, 0.5, 0.25, 0.5]]
+
+
+@pytest.fixture
+def prepared(bench: Bench) -> Path:
+    """The model with its manifest inside alone; the file without, as a compiler may leave it."""
+    plain = bench.path.parent / "plain.tflite"
+    plain.write_bytes(raw_heads_model(len(ANCHORS), 2))
+    anchors = {"type": "table", "values_cyxhw": ANCHORS}
+    described = {"schema": 1, "name": "mine", "anchors": anchors, "labels": ["face"]}
+    bench.model.write_bytes(embedded.write(plain.read_bytes(), described))
+    bench.model.with_suffix(".json").unlink()
+    return plain
+
+
+def test_a_manifest_inside_the_model_outlives_the_compiler(bench: Bench, prepared: Path) -> None:
+    fake_compiler(bench.path / "edgetpu_compiler", ending=f"cp '{prepared}' \"$4\"")
+    finished = bench.run(PYTHON=sys.executable)
+    assert finished.returncode == 0, finished.stderr
+    assert bench.written() == [f"model_edgetpu.{kind}" for kind in ("json", "log", "tflite")]
+    compiled = load(str(bench.output / "model_edgetpu.tflite"))
+    assert compiled.anchors is not None
+    assert compiled.anchors.tolist() == ANCHORS
+    assert (compiled.name, compiled.labels) == ("model_edgetpu", ("face",))
+
+
+def test_a_python_that_cannot_read_it_is_said_and_nothing_is_written(
+    bench: Bench, prepared: Path
+) -> None:
+    fake_compiler(bench.path / "edgetpu_compiler")
+    bare = bench.path / "bare-python"
+    bare.write_text(f"#!/bin/sh\nexec '{sys.executable}' -S \"$@\"\n")
+    bare.chmod(0o755)
+    finished = bench.run(PYTHON=str(bare))
+    assert finished.returncode == 1
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith(f"error: the manifest inside {bench.model} cannot be read: ModuleNot")
+    assert line.endswith("it takes a Python with what edge_ssd needs, named in PYTHON")
+    assert bench.written() == []
 
 
 def test_operators_left_on_the_cpu_are_named_and_nothing_is_written(bench: Bench) -> None:

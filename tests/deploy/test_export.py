@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
 import sys
 import tarfile
 import zipfile
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
 
 from deploy.export import ExportError, calibration, packages
 from deploy.export.tfjs_graph import Graph, Node, bias_before_skip, nodes_between, read_graph
@@ -55,6 +57,27 @@ def test_a_missing_npm_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ExportError, match=r"^npm a 1 cannot be fetched: npm is not installed"):
         packages.fetch(packages.Package("npm", "a", "1", "MIT"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("deploy.export", "ssd_mobilenet_v1", "--output", "."),
+        ("deploy.export.report", "mobilenet_v1"),
+    ],
+)
+def test_a_missing_tensorflow_is_told_in_one_line_with_the_extra(
+    arguments: tuple[str, ...],
+) -> None:
+    # -S: without what is installed, so also without TensorFlow where the tests have it.
+    finished = subprocess.run(
+        [sys.executable, "-S", "-m", *arguments],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert (finished.returncode, finished.stdout) == (1, "")
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith("error: TensorFlow is not installed; install the extra: pip install")
+    assert "'.[export]'" in line
 
 
 def test_every_calibration_photo_has_a_licence_and_comes_once() -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from privileges import without_root_rights
 from tflite_models import raw_heads_model
 
 from edge_ssd.cli import main
 from edge_ssd.errors import ModelError
-from edge_ssd.models import catalogue
+from edge_ssd.models import catalogue, embedded
 from edge_ssd.models.loading import load
 
 
@@ -60,7 +61,9 @@ def test_a_misspelt_name_is_answered_with_the_right_one(bundle: Path) -> None:
         load("smal_ssd")
 
 
-@pytest.mark.parametrize("name", ["/no/such/file.tflite", "~nobody_here/x.tflite", "zzz"])
+@pytest.mark.parametrize(
+    "name", ["/no/such/file.tflite", "~nobody_here/x.tflite", "zzz", "z" * 300, "z/" + "z" * 300]
+)
 def test_what_is_nowhere(bundle: Path, name: str) -> None:
     with pytest.raises(ModelError) as caught:
         catalogue.find(name)
@@ -144,6 +147,90 @@ def test_the_list_says_what_is_where(bundle: Path, tmp_path: Path) -> None:
     first, *rows = CliRunner().invoke(main, ["models", "list"]).stdout.splitlines()
     assert re.match(r"small_ssd +bundled ", first)
     assert re.match(rf"{name} +pulled .* Apache-2\.0", rows[0])
+
+
+def rows(*arguments: str) -> dict[str, str]:
+    """The lines of the list, by name; nothing is wrong as a whole."""
+    done = CliRunner().invoke(main, ["models", "list", *arguments])
+    assert done.exit_code == 0, done.output
+    return {line.split()[0]: line for line in done.stdout.splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "problem"),
+    [
+        ('{"schema": 1, "file": "x"}', "file must be an object"),
+        ('{"schema": 1, "file": {"size": 1}, "licence": 5}', "licence is 5, and must be text"),
+        ('{"schema": 1, "description": ["x"]}', "description is"),
+        ("[1, 2]", "must be an object"),
+        ("no JSON", "cannot be read"),
+    ],
+)
+def test_a_bad_manifest_is_told_and_the_list_goes_on(
+    manifest: str, problem: str, bundle: Path, tmp_path: Path
+) -> None:
+    bad = put(tmp_path / "system", "bad")
+    bad.with_suffix(".json").write_text(manifest)
+    put(tmp_path / "system", "good", licence="MIT", description="fine")
+    found = rows()
+    assert re.match(rf"bad +pulled +0\.0 MB .*{problem}", found["bad"])
+    assert re.match(r"good +pulled +0\.0 MB +MIT +fine", found["good"])
+    listed = json.loads(CliRunner().invoke(main, ["models", "list", "--json"]).stdout)
+    assert problem in listed["bad"]["problem"]
+    assert listed["bad"]["file"]["size"] == bad.stat().st_size
+    assert listed["good"]["problem"] == ""
+
+
+def test_sizes_are_those_of_the_files(bundle: Path, tmp_path: Path) -> None:
+    path = put(tmp_path / "system", "good", file={"size": "x"})
+    assert re.match(r"good +pulled +0\.0 MB ", rows()["good"])
+    content = path.read_bytes()
+    path.write_bytes(content + bytes(1_000_000))
+    assert re.match(r"good +pulled +1\.0 MB ", rows()["good"])
+
+
+def test_the_list_reads_the_manifest_inside(bundle: Path, tmp_path: Path) -> None:
+    path = put(tmp_path / "system", "kept")
+    path.with_suffix(".json").unlink()
+    described = {"schema": 1, "licence": "MIT", "description": "fine", "anchors": {"type": "ssd"}}
+    path.write_bytes(embedded.write(raw_heads_model(), described))
+    (tmp_path / "system" / "other.tflite").write_bytes(b"no model")
+    found = rows()
+    assert re.match(r"kept +pulled +0\.0 MB +MIT +fine", found["kept"])
+    assert "other.tflite: not a TensorFlow Lite file" in found["other"]
+    listed = json.loads(CliRunner().invoke(main, ["models", "list", "--json"]).stdout)
+    assert "anchors" not in listed["kept"]
+
+
+def test_models_that_may_not_be_read_are_left_out_with_a_warning(
+    bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = put(tmp_path / "share" / "edge-ssd" / "models", "mine")
+    put(tmp_path / "system", "from_root")
+    (tmp_path / "system").chmod(0)
+    with without_root_rights():
+        assert load("small_ssd").labels == ("a",)
+        assert caplog.messages == []  # for what comes with the package nobody looks there
+        assert catalogue.find("mine") == own
+        assert {"mine", "small_ssd"} <= rows().keys()
+        (tmp_path / "share").chmod(0)
+        assert "small_ssd" in rows()
+        with pytest.raises(ModelError, match="no model 'from_root'"):
+            catalogue.find("from_root")
+    (tmp_path / "share").chmod(0o700)
+    assert [text.split(" are ")[0] for text in caplog.messages] == [
+        f"the models in {folder}" for folder in (tmp_path / "system", own.parent)
+    ]
+    assert all("Permission denied" in text for text in caplog.messages)
+
+
+def test_a_path_that_may_not_be_looked_at(bundle: Path, tmp_path: Path) -> None:
+    secret = put(tmp_path / "secret", "m")
+    secret.parent.chmod(0)
+    expected = r"secret/m\.tflite cannot be read: Permission denied; check the permissions"
+    with without_root_rights(), pytest.raises(ModelError, match=expected):
+        catalogue.find(str(secret))
+    secret.parent.chmod(0o700)
 
 
 def test_every_offer_can_be_checked_or_says_why_not() -> None:

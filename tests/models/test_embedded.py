@@ -147,6 +147,25 @@ def test_a_second_manifest_replaces_the_first() -> None:
     assert entry.values["name"] == "second"
 
 
+@pytest.mark.parametrize("size", range(6))
+def test_without_its_manifest_it_is_the_file_that_was(size: int, stock_model: Path) -> None:
+    for original in (raw_heads_model(), stock_model.read_bytes()):
+        whole = with_manifest(original, name="x" * size)
+        content = embedded.without_manifest(whole)
+        assert content.rstrip(b"\0") == original.rstrip(b"\0")
+        assert embedded.without_manifest(content) == content
+
+
+def test_a_manifest_that_another_program_put_in_is_left() -> None:
+    whole = with_manifest(raw_heads_model(), name="x")
+    for other in (
+        whole + b"more",
+        whole.replace(b'"name":"x"', b'"name": 12'),
+        whole.replace(b'"name":"x"', b"not a JSON"),
+    ):
+        assert embedded.without_manifest(other) == other
+
+
 def test_an_archive_moves_behind_the_changed_file(tmp_path: Path) -> None:
     original = with_archive(raw_heads_model(), labels="cat\ndog\n", readme="x\n")
     changed = with_manifest(embedded.without_archive(original), name="x")

@@ -11,7 +11,7 @@ from tflite_models import raw_heads_model
 
 from edge_ssd.detector import Detector
 from edge_ssd.errors import ModelError
-from edge_ssd.models import coco, labels
+from edge_ssd.models import catalogue, coco, labels
 from edge_ssd.models.loading import load
 from edge_ssd.service import build
 
@@ -81,7 +81,8 @@ def test_ids_that_are_not_used_have_no_name() -> None:
 def test_a_wrong_count_is_refused_with_both(count: int) -> None:
     """Four lines, too, unless the first stands for the background."""
     lines = [f"name {index}" for index in range(count)]
-    with pytest.raises(ModelError, match=f"mine.txt has {count} labels and the model 3 classes"):
+    labelled = f"{count} label{'s' * (count != 1)}"
+    with pytest.raises(ModelError, match=f"mine.txt has {labelled} and the model 3 classes"):
         labels.fit(lines, 3, "mine.txt")
     with pytest.raises(ModelError, match="it has 4 labels and the model 3 classes"):
         labels.fit(["cat", "dog", "cow", "hen"], 3, "it")
@@ -256,3 +257,16 @@ def test_the_command_refuses_labels_that_are_off_by_one(demo: Path, tmp_path: Pa
     assert done.stderr.startswith("error: ")
     assert "COCO's names one line too late" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_one_label_for_one_class() -> None:
+    assert labels.match(["face"], 1, "it")[1] == "1 label for 1 class: class 0 is 'face'"
+
+
+def test_a_label_file_that_does_not_fit_is_named_not_the_model(tmp_path: Path) -> None:
+    early = tmp_path / "early.txt"
+    early.write_text("cat\n" * 4)
+    with pytest.raises(
+        ModelError, match=r"the label file \S*early\.txt has 4 labels and the model"
+    ):
+        build.labels_of(Detector(load(catalogue.DEFAULT, early)))

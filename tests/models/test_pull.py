@@ -29,7 +29,7 @@ from privileges import without_root_rights
 from tflite_models import raw_heads_model
 
 from edge_ssd.cli import main
-from edge_ssd.errors import EdgeSsdError
+from edge_ssd.errors import EdgeSsdError, UsageError
 from edge_ssd.models import catalogue
 from edge_ssd.models.download import DownloadError, Patience, redirected
 from edge_ssd.models.loading import load
@@ -500,6 +500,53 @@ def test_a_file_of_the_users_own_is_kept(folder: Path) -> None:
     assert (folder / "sized.tflite").read_bytes() == b"mine"
 
 
+OWN = raw_heads_model(12, 5)
+
+
+@pytest.mark.parametrize("there", [("tflite", "json"), ("json",)], ids="+".join)
+def test_a_model_of_the_users_own_with_its_manifest_is_kept(
+    there: tuple[str, ...], folder: Path
+) -> None:
+    own = {
+        "tflite": OWN,
+        "json": json.dumps({"schema": 1, "file": {"sha256": sha256(OWN)}}).encode(),
+    }
+    folder.mkdir()
+    for ending in there:
+        (folder / f"sized.{ending}").write_bytes(own[ending])
+    with MisbehavingServer(MODEL, serve.good) as server:
+        with pytest.raises(PullError, match=r"sized\.json is there, and is not of a pull; move it"):
+            pull_from_anywhere("sized", folder, server)
+        assert server.requests == []
+    for ending in there:
+        assert (folder / f"sized.{ending}").read_bytes() == own[ending]
+    assert named(folder) == sorted(f"sized.{ending}" for ending in there)
+
+
+def test_another_version_that_is_whole_is_kept(folder: Path, offers: Callable[..., None]) -> None:
+    with MisbehavingServer(MODEL, serve.good) as server:
+        path = pull_from(server, "sized", folder).path
+        offers(sized=offer(sha256=sha256(OWN)))
+        with pytest.raises(PullError, match="is whole, and not the one of the catalogue; move it"):
+            pull_from_anywhere("sized", folder, server)
+        assert len(server.requests) == 1
+    assert path.read_bytes() == MODEL
+
+
+def test_a_folder_in_the_models_place_is_told_before_anything_is_fetched(folder: Path) -> None:
+    (folder / "sized.tflite").mkdir(parents=True)
+    with MisbehavingServer(MODEL, serve.good) as server:
+        with pytest.raises(PullError, match=r"sized\.tflite is there, and was not pulled; move it"):
+            pull_from_anywhere("sized", folder, server)
+        assert server.requests == []
+    assert named(folder) == ["sized.tflite"]
+
+
+def pull_from_anywhere(name: str, folder: Path, server: MisbehavingServer) -> Pulled:
+    """Pull to where something is already."""
+    return pull(name, folder, server.url, patience=HURRIED)
+
+
 def test_one_process_at_a_time(folder: Path) -> None:
     def wait_for_the_silent() -> None:
         with pytest.raises(DownloadError):
@@ -551,6 +598,18 @@ def test_every_user_may_read_what_root_pulls(folder: Path) -> None:
     finally:
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in folder.glob("sized.*")} == {0o644}
+
+
+def test_a_pull_that_fails_locks_nobody_out(tmp_path: Path) -> None:
+    folder = tmp_path / "lib" / "edge-ssd" / "models"
+    before = os.umask(0o077)
+    try:
+        with pytest.raises(DownloadError):
+            pull("sized", folder, "file:///nowhere")
+    finally:
+        os.umask(before)
+    for made in (folder, folder.parent, folder.parent.parent):
+        assert made.stat().st_mode & 0o777 == 0o755
 
 
 # --- Ways to the file ---
@@ -664,11 +723,44 @@ def test_what_comes_with_the_package_needs_no_pull(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("mirror", "problem"),
+    [
+        ("http://[bad", "--mirror http://[bad is no URL"),
+        ("http://[bad@x", "--mirror http://…@x is no URL"),
+        ("http://", "--mirror http:// is no URL"),
+        ("http://host:port/", "--mirror http://host:port/ is no URL"),
+        ("pi:secret@host", "--mirror …@host is no URL"),
+        ("ftp://pi:secret@host", "--mirror ftp://…@host is no URL"),
+        ("http://pi:sec/ret@host/", "--mirror http://…@host/ is no URL"),
+        (
+            "http://pi:secret@host/",
+            "--mirror http://…@host/ has a user or a password in it, and no",
+        ),
+    ],
+)
+def test_a_mirror_that_cannot_be_used_is_told_without_its_password(
+    mirror: str, problem: str, folder: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        pull("sized", folder, mirror)
+    assert caught.value.problem.startswith(problem)
+    assert caught.value.remedy
+    assert not folder.exists()
+
+
+def test_what_comes_with_the_package_goes_to_no_other_folder(folder: Path) -> None:
+    done = CliRunner().invoke(main, ["models", "pull", catalogue.DEFAULT, "--output", str(folder)])
+    assert done.exit_code == 2
+    assert "comes with the package, and goes to no other folder; leave out --output" in done.stderr
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         (["no_such_model"], 1, "error: no model 'no_such_model' can be pulled; see `edge-ssd mode"),
         (["NAME", "--mirror", "/media/stick"], 2, "error: --mirror /media/stick is no URL; give"),
-        (["NAME", "--mirror", "file:///no/such"], 69, "No such file or directory; check the netw"),
+        (["NAME", "--mirror", "file:///no/such"], 69, "No such file or directory; check that th"),
         (["NAME", "--mirror", "MIRROR"], 1, "is not the published file: sha256 "),
         (["NAME_postprocess"], 1, "error: no sha256 of ssd_mobilenet_v1_coco_quant_postprocess is"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from edge_ssd.detector.runtime import installed
 from edge_ssd.errors import PublishError
 from edge_ssd.service import tuned
 from edge_ssd.service.networks import network
-from edge_ssd.service.tuned import Choice, applied, remember
+from edge_ssd.service.tuned import Choice, applied, fingerprint, remember
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def choice(tmp_path: Path, model: Path) -> Choice:
     """A choice that differs from every default, kept in tuned.json."""
     other = tmp_path / "faster.tflite"
     other.write_bytes(model.read_bytes())
-    choice = Choice(str(other), installed()[-1], 1)
+    choice = Choice(installed()[-1], 1, str(other), fingerprint(other))
     remember(model, choice, tmp_path / "state" / "tuned.json")
     return choice
 
@@ -77,7 +78,7 @@ def change(tmp_path: Path, edit) -> None:
     path.write_text(json.dumps(known))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 2}', '{"schema": 1, "models": 3}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}', '{"schema": 2, "models": 3}'])
 def test_a_damaged_file_is_a_warning_and_not_used(tmp_path, model, choice, caplog, text):
     (tmp_path / "state" / "tuned.json").write_text(text)
     options = ModelOptions(name=str(model))
@@ -94,10 +95,64 @@ def test_a_file_that_is_gone_is_a_warning_and_not_used(tmp_path, model, choice, 
     assert "faster.tflite is gone" in caplog.text
 
 
+def test_a_file_that_was_replaced_is_a_warning_and_not_used(tmp_path, model, choice, caplog):
+    Path(choice.file).write_bytes(raw_heads_model(75, 3, input_shape=(1, 48, 48, 3)))
+    options = ModelOptions(name=str(model))
+
+    assert used(tmp_path, options) == options
+    assert "faster.tflite is not the file that was measured" in caplog.text
+
+
+@pytest.mark.parametrize("of", ["given.json", "faster.json"])
+def test_a_manifest_added_later_makes_it_another_model(tmp_path, model, choice, of):
+    (tmp_path / of).write_text('{"schema": 1, "labels": ["cat"]}')
+    options = ModelOptions(name=str(model))
+
+    assert used(tmp_path, options) == options
+
+
+def test_the_models_own_file_may_be_a_copy_anywhere(tmp_path, model, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    remember(Path("given.tflite"), Choice("litert", 1), tmp_path / "state" / "tuned.json")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    copy = model.rename(elsewhere / "copy.tflite")
+    monkeypatch.chdir("/")
+
+    options = used(tmp_path, ModelOptions(name=str(copy)))
+
+    assert (options.name, options.runtime, options.threads) == (str(copy), "litert", 1)
+
+
+def test_a_model_that_is_missing_is_left_to_whoever_loads_it(tmp_path, choice, caplog):
+    options = ModelOptions(name=str(tmp_path / "absent.tflite"))
+
+    assert used(tmp_path, options) == options
+    assert not caplog.text
+
+
+def test_a_choice_can_be_read_by_the_service_whatever_the_umask(tmp_path, model):
+    before = os.umask(0o077)
+    try:
+        remember(model, Choice("litert", 1), tmp_path / "state" / "tuned.json")
+    finally:
+        os.umask(before)
+
+    kept = tmp_path / "state" / "tuned.json"
+    assert (kept.stat().st_mode & 0o777, kept.parent.stat().st_mode & 0o777) == (0o644, 0o755)
+    assert list(kept.parent.iterdir()) == [kept]
+
+
+def test_a_place_that_cannot_be_looked_at_holds_no_choice(tmp_path, model):
+    options = ModelOptions(name=str(model))
+
+    assert applied(options, (tmp_path / ("n" * 300) / "tuned.json",)) == options
+
+
 def test_choices_for_several_models_stand_beside_each_other(tmp_path, model, choice):
     second = tmp_path / "second.tflite"
     second.write_bytes(raw_heads_model(75, 3, input_shape=(1, 48, 48, 3)))
-    remember(second, Choice(str(second), "litert", 3), tmp_path / "state" / "tuned.json")
+    remember(second, Choice("litert", 3), tmp_path / "state" / "tuned.json")
 
     assert used(tmp_path, ModelOptions(name=str(second))).threads == 3
     assert used(tmp_path, ModelOptions(name=str(model))).name == choice.file
@@ -107,7 +162,7 @@ def test_a_place_that_cannot_be_written_is_an_error_that_names_it(tmp_path, mode
     (tmp_path / "file").write_text("")
 
     with pytest.raises(PublishError, match=r"tuned.json cannot be written: .*; run as root"):
-        remember(model, Choice(str(model), "litert", 1), tmp_path / "file" / "tuned.json")
+        remember(model, Choice("litert", 1), tmp_path / "file" / "tuned.json")
 
 
 def test_the_service_runs_the_chosen_file(tmp_path, model, choice, monkeypatch, caplog):

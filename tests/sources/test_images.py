@@ -197,6 +197,18 @@ def test_an_empty_folder_names_itself_and_what_it_lacks(tmp_path: Path) -> None:
         ImageSource("s", [tmp_path]).open()
 
 
+def test_what_may_not_be_looked_at_is_told(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    save(secret / "a.png")
+    secret.chmod(0)
+    for path in (secret, secret / "a.png"):
+        expected = rf"{path}: Permission denied; check the"
+        with without_root_rights(), pytest.raises(InputError, match=expected):
+            ImageSource("s", [path]).open()
+    secret.chmod(0o700)
+
+
 def test_a_missing_path_fails_at_once(tmp_path: Path) -> None:
     source = ImageSource("s", [save(tmp_path / "a.png"), tmp_path / "gone.png"])
     with pytest.raises(InputError, match=r"gone\.png does not exist"):

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from privileges import without_root_rights
 
 from edge_ssd.errors import InputError
 from edge_ssd.sources.base import EndOfStream, frames
@@ -124,3 +125,14 @@ def test_closing_early_and_reading_past_the_end_are_harmless(tmp_path: Path) -> 
     source.close()
     with pytest.raises(EndOfStream):
         source.read(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("secret/a.jpg", "Permission denied"), (f"{'a' * 300}.jpg", "File name too long")],
+)
+def test_what_may_not_be_looked_at_is_told(name: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir(mode=0)
+    expected = rf"\.jpg: {reason}; check the path"
+    with without_root_rights(), pytest.raises(InputError, match=expected):
+        open_paths([tmp_path / name])
