@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from command import edge_ssd
 
 from edge_ssd import config
 
@@ -65,6 +66,21 @@ def test_a_shipped_file_fits_the_schema(path: Path) -> None:
     assert misfits(SCHEMA, values) == []
     assert misfits(SCHEMA, values | {"nmae": 1}) == [".nmae"]
     assert misfits(SCHEMA, values | {"model": {"threads": "two"}}) == [".model.threads"]
+
+
+@pytest.mark.parametrize("folder", ["/run/edge-ssd", "/run/edge-ssd-garden"])
+def test_the_services_own_folder_need_not_be_there_yet(tmp_path: Path, folder: str) -> None:
+    """systemd makes it when the service starts; a folder that nobody makes is a mistake."""
+    shipped = (CONFIGS / "service.yaml").read_text().replace("/run/edge-ssd", folder)
+    path = tmp_path / "service.yaml"
+    path.write_text(shipped)
+    assert not Path(folder).exists()
+    finished = edge_ssd("check-config", path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    path.write_text(shipped.replace(folder, "/run/egde-ssd"))
+    finished = edge_ssd("check-config", path)
+    assert finished.returncode == 78
+    assert "the folder /run/egde-ssd does not exist" in finished.stderr
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:

@@ -34,9 +34,9 @@ def camera(situation: Situation) -> Finding:
     if source.type == "usb":
         return _usb_camera(situation.system, source.path)
     if source.type in ("rtsp", "http"):
-        problem = unreachable(source.address)
-        if problem:
-            return fail(problem, "check its power and network, and source.url")
+        problems = unreachable([source.address])
+        if problems:
+            return fail(problems[0], "check its power and network, and source.url")
         return ok(f"{source.address} answers")
     return skipped(f"source.type {source.type} needs none")
 

@@ -175,6 +175,11 @@ class Situation:
         """Whether the model is to run on an Edge TPU."""
         return bool(self.config and self.config.model.delegate == "edgetpu")
 
+    @property
+    def needs_edgetpu(self) -> bool:
+        """Whether the service does not run without one."""
+        return self.uses_edgetpu and self.model.on_delegate_failure == "error"
+
 
 def always(_situation: Situation) -> bool:
     """The service needs it whatever the configuration says."""
@@ -189,6 +194,7 @@ class Check:
     needed: where the configuration does not need it, a failure is a warning.
     exit_code: what the service ends with where this fails.
     limit_s: seconds it may take.
+    instead: what the service does without it, where it is not needed; may be empty.
     """
 
     name: str
@@ -196,3 +202,4 @@ class Check:
     needed: Callable[[Situation], bool] = always
     exit_code: int = 1
     limit_s: float = 15.0
+    instead: str = ""

@@ -25,8 +25,13 @@ def _source(*types: str) -> Callable[[Situation], bool]:
     return lambda situation: situation.source_type in types
 
 
-def _edgetpu(situation: Situation) -> bool:
-    return situation.uses_edgetpu
+def _edgetpu(name: str, function: str, limit_s: float = 15) -> Check:
+    look = _later("tpu", function)
+    return Check(name, look, _needs_edgetpu, _DEVICE, limit_s, "the model runs on the CPU")
+
+
+def _needs_edgetpu(situation: Situation) -> bool:
+    return situation.needs_edgetpu
 
 
 def _never(_situation: Situation) -> bool:
@@ -49,10 +54,10 @@ CHECKS = (
     Check("camera devices", camera_access.devices, _source("picamera", "usb"), _DEVICE),
     Check("camera group", camera_access.group, _source("picamera", "usb"), _DEVICE),
     Check("camera in use", camera_access.in_use, _never),
-    Check("edge tpu", _later("tpu", "connected"), _edgetpu, _DEVICE),
-    Check("libedgetpu", _later("tpu", "library"), _edgetpu, _DEVICE),
-    Check("udev rules", _later("tpu", "udev_rules"), _edgetpu, _DEVICE),
-    Check("delegate probe", _later("tpu", "delegate_probe"), _edgetpu, _DEVICE, 90),
+    _edgetpu("edge tpu", "connected"),
+    _edgetpu("libedgetpu", "library"),
+    _edgetpu("udev rules", "udev_rules"),
+    _edgetpu("delegate probe", "delegate_probe", 90),
     Check("power", board.power, _never),
     Check("clock", board.clock, _never),
     Check("disk space", storage.space),

@@ -6,6 +6,7 @@ import os
 
 from edge_ssd.config import Config
 from edge_ssd.doctor.check import Finding, Situation, fail, ok, skipped
+from edge_ssd.doctor.readable import closed_to_service
 from edge_ssd.errors import ConfigError, RuntimeMissingError
 
 
@@ -23,7 +24,8 @@ def configuration(situation: Situation) -> Finding:
         return fail(f"{situation.path}: {error.problem}", error.remedy or "correct these options")
     except (ImportError, RuntimeMissingError) as error:
         return skipped(f"{situation.path} is well-formed, but cannot be tried: {error}")
-    return ok(f"{situation.path} is good")
+    closed = closed_to_service(situation, situation.path) if situation.path else None
+    return closed or ok(f"{situation.path} is good")
 
 
 def _without_credential(config: Config) -> Config:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from edge_ssd.detector import Detector
 from edge_ssd.doctor.check import Finding, Situation, ok, warn
+from edge_ssd.doctor.readable import closed_to_service
+from edge_ssd.models import catalogue
 from edge_ssd.models.loading import load
 from edge_ssd.service.build import labels_of
 
@@ -16,9 +18,19 @@ def model(situation: Situation) -> Finding:
     options = situation.model
     found = [_describe(situation, name) for name in (options.name, options.cpu_model) if name]
     evidence = "; ".join(text for text, _ in found)
+    closed = closed_to_service(situation, *_own_files(situation))
+    if closed:
+        return closed
     if not all(labels for _, labels in found):
         return warn(f"{evidence}: classes will have numbers for names", "set model.labels")
     return ok(evidence)
+
+
+def _own_files(situation: Situation) -> list[Path]:
+    """Return the model's and the labels' files, without those that come with the program."""
+    options, bundled = situation.model, catalogue.bundled()
+    names = [name for name in (options.name, options.cpu_model) if name and name not in bundled]
+    return [*map(catalogue.find, names), *filter(None, [options.labels])]
 
 
 def _describe(situation: Situation, name: str) -> tuple[str, int]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -12,19 +15,40 @@ from edge_ssd.publishers import credentials
 if TYPE_CHECKING:
     from edge_ssd.config import MqttPublisher
 
-TIMEOUT_S = 2.0
+TIMEOUT_S = 5.0
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 
-def unreachable(address: str) -> str:
-    """Return why nothing answers at ``scheme://host:port``, over TCP; empty where it does."""
-    parts = urlsplit(address)
-    host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
-    try:
-        with socket.create_connection((host, port), TIMEOUT_S):
-            return ""
-    except OSError as error:
-        return f"{address} does not answer: {error.strerror or error}"
+class _Attempt(threading.Thread):
+    """A connection over TCP; a thread, since nothing else ends a resolver that blocks.
+
+    problem: why nothing answers, as far as is known until now; empty where something does.
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__(daemon=True)
+        self._address = address
+        self.problem = f"{address}: the name could not be resolved in time"
+        self.start()
+
+    def run(self) -> None:
+        parts = urlsplit(self._address)
+        host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
+        try:
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            self.problem = f"{self._address} does not answer in time"
+            with socket.create_connection((host, port), TIMEOUT_S):
+                self.problem = ""
+        except OSError as error:
+            self.problem = f"{self._address} does not answer: {error.strerror or error}"
+
+
+def unreachable(addresses: Sequence[str]) -> list[str]:
+    """Return why nothing answers at each ``scheme://host:port`` that does not, in 5 s for all."""
+    attempts, until = [_Attempt(address) for address in addresses], time.monotonic() + TIMEOUT_S
+    for attempt in attempts:
+        attempt.join(max(until - time.monotonic(), 0))
+    return [problem for problem in [attempt.problem for attempt in attempts] if problem]
 
 
 def brokers(situation: Situation) -> Finding:
@@ -38,7 +62,7 @@ def brokers(situation: Situation) -> Finding:
         f"mqtt://{section.host}:{section.port or (8883 if section.tls else 1883)}"
         for section in sections
     ]
-    problems = list(filter(None, map(unreachable, addresses)))
+    problems = unreachable(addresses)
     if problems:
         return warn(
             "; ".join(problems),

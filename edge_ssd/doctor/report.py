@@ -57,7 +57,8 @@ def _wrapped(text: str, head: str, width: int) -> str:
     """Return text after a head, its further lines below its first."""
     # Names of programs and devices come from elsewhere: none may steer the terminal.
     plain = "".join(letter if letter.isprintable() else " " for letter in text)
-    return textwrap.fill(
+    filled = textwrap.fill(
         plain, max(width, _LEAST_WIDTH), initial_indent=head, subsequent_indent=" " * len(head),
         break_on_hyphens=False,
     )  # fmt: skip
+    return filled or head.rstrip()

@@ -31,6 +31,8 @@ def situation(path: Path | None, system: System | None = None) -> Situation:
         path = system.path(DEFAULT_CONFIG)
     if path is None:
         return Situation(system)
+    if path.exists() and not path.is_file():
+        return Situation(system, path, problem="is no regular file")
     try:
         from edge_ssd import config  # noqa: PLC0415 - pydantic may be what is broken
 
@@ -83,7 +85,8 @@ def _isolated(check: Check, situation: Situation) -> Finding:
 def _weighed(finding: Finding, check: Check, situation: Situation) -> Finding:
     """Make a failure a warning where the configuration does not need what failed."""
     if finding.verdict is Verdict.FAIL and not check.needed(situation):
-        return replace(finding, verdict=Verdict.WARN)
+        evidence = "; ".join(filter(None, [finding.evidence, check.instead]))
+        return replace(finding, verdict=Verdict.WARN, evidence=evidence)
     return finding
 
 

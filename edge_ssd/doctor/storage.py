@@ -24,17 +24,24 @@ _MEMORY = "let it write below /run, or publish over MQTT"
 
 
 def space(situation: Situation) -> Finding:
-    """There is room where the system and the publishers write."""
-    free = {
-        str(folder): situation.system.free_bytes(folder)
-        for folder in [situation.system.root, *_folders(situation)]
-        if folder.is_dir()
-    }
-    evidence = ", ".join(f"{folder}: {size / 1e6:.0f} MB free" for folder, size in free.items())
-    least = min(free.values())
-    if least < _FULL_BYTES:
+    """There is room on each file system that the system and the publishers write to."""
+    system, mounts = situation.system, _mounts(situation.system)
+    wanted = {"/": _LITTLE_BYTES}
+    folders = {"/": system.root}
+    for section in situation.publishers:
+        if section.type == "jsonl" and section.path:
+            folder = section.path.parent.resolve()
+            place = _mount_point(folder, mounts)
+            in_memory = place in mounts and mounts[place].in_memory
+            wanted.setdefault(place, 0 if in_memory else _LITTLE_BYTES)
+            wanted[place] += section.max_bytes * (section.backups + 1)
+            # The service's own below /run is there only while that runs.
+            folders.setdefault(place, folder if folder.is_dir() else system.path(place))
+    free = {place: system.free_bytes(folder) for place, folder in folders.items()}
+    evidence = ", ".join(f"{place}: {size / 1e6:.0f} MB free" for place, size in free.items())
+    if min(free.values()) < _FULL_BYTES:
         return fail(evidence, "make room: `sudo apt clean`, `journalctl --vacuum-size=50M`")
-    if least < max(_LITTLE_BYTES, _wanted_bytes(situation)):
+    if any(free[place] < wanted[place] for place in free):
         return warn(evidence, "make room, or lower max_bytes and backups of the publisher")
     return ok(evidence)
 
@@ -43,7 +50,7 @@ def wear(situation: Situation) -> Finding:
     """Nothing writes to an SD card again and again."""
     system = situation.system
     mounts = _mounts(system)
-    root = mounts.get("/", _Mount("an unknown disk", False, []))
+    root = mounts.get("/", _Mount("an unknown disk", False, False, []))
     if not root.on_card:
         return skipped(f"the system is on {root.device}, not on an SD card")
     publishers = [folder for folder in _folders(situation) if _on_card(folder, mounts)]
@@ -68,21 +75,13 @@ def _folders(situation: Situation) -> list[Path]:
     return [path.parent.resolve() for path in paths if path]
 
 
-def _wanted_bytes(situation: Situation) -> int:
-    """Return what the publishers' files may grow to together."""
-    return sum(
-        section.max_bytes * (section.backups + 1)
-        for section in situation.publishers
-        if section.type == "jsonl" and section.path
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Mount:
     """A line of ``/proc/self/mountinfo``."""
 
     device: str
     on_card: bool
+    in_memory: bool
     options: list[str]
 
 
@@ -91,16 +90,24 @@ def _mounts(system: System) -> dict[str, _Mount]:
     found = {}
     for line in system.read("/proc/self/mountinfo").splitlines():
         place, _, kind = line.partition(" - ")
-        fields, device = place.split(), kind.split()[1]
+        fields, (file_system, device) = place.split(), kind.split()[:2]
         # By number as well: a kernel without an initramfs calls the card /dev/root.
         card = device.startswith(_CARD) or fields[2].startswith(_CARD_MAJOR)
-        found[fields[4]] = _Mount(device, card, fields[5].split(","))
+        found[fields[4]] = _Mount(
+            device, card, file_system in ("tmpfs", "ramfs"), fields[5].split(",")
+        )
     return found
 
 
-def _on_card(folder: Path, mounts: dict[str, _Mount]) -> bool:
+def _mount_point(folder: Path, mounts: dict[str, _Mount]) -> str:
+    """Return where the file system of a folder is mounted; ``/`` where that is unknown."""
     mounted = [str(place) for place in (folder, *folder.parents) if str(place) in mounts]
-    return bool(mounted) and mounts[mounted[0]].on_card
+    return mounted[0] if mounted else "/"
+
+
+def _on_card(folder: Path, mounts: dict[str, _Mount]) -> bool:
+    place = _mount_point(folder, mounts)
+    return place in mounts and mounts[place].on_card
 
 
 def _journal_kept(system: System) -> bool:

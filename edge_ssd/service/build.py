@@ -229,13 +229,18 @@ def _check_files(publishers: Sequence[config.PublisherOptions]) -> None:
         if not isinstance(section, config.JsonLinesPublisher):
             continue
         place, path = f"publishers.{index}.path", section.path
-        if path and not path.parent.is_dir():
+        if path and not (path.parent.is_dir() or _made_by_systemd(path.parent)):
             problems.append(f"{place}: the folder {path.parent} does not exist")
         if (path and path.resolve()) in taken:
             problems.append(f"{place}: another publisher has {path or 'stdout'} already")
         taken.add(path and path.resolve())
     if problems:
         raise ConfigError(problems)
+
+
+def _made_by_systemd(folder: Path) -> bool:
+    """Whether it is a RuntimeDirectory of the units: there only while the service runs."""
+    return folder.parent == Path("/run") and f"{folder.name}-".startswith("edge-ssd-")
 
 
 def _pictures(folder: Path, option: str) -> list[Path]:

@@ -15,7 +15,7 @@ SYNTHETIC = {"type": "synthetic"}
 UNIT = {
     "Id": "edge-ssd.service", "LoadState": "loaded", "ActiveState": "active",
     "SubState": "running", "UnitFileState": "enabled", "Result": "success",
-    "ExecMainStatus": "0", "NRestarts": "0", "User": "edge-ssd",
+    "ExecMainCode": "1", "ExecMainStatus": "0", "NRestarts": "0", "User": "edge-ssd",
     "SupplementaryGroups": "video render plugdev",
 }  # fmt: skip
 GROUPS = "root:x:0:\nvideo:x:44:\nrender:x:105:\nplugdev:x:46:\n"

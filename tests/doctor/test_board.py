@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 
 import pytest
 from doctor.machines import SYNTHETIC, FakeMachine, look
 
 from edge_ssd.doctor import clock
-from edge_ssd.doctor.check import Verdict
+from edge_ssd.doctor.check import Situation, Verdict
 
 THROTTLED = "/sys/devices/platform/soc/soc:firmware/get_throttled"
 ZONE = "/sys/class/thermal/thermal_zone0"
@@ -66,6 +67,7 @@ def test_disk_space(machine: FakeMachine, free: int, verdict: Verdict) -> None:
 def test_disk_space_where_a_publisher_writes(machine: FakeMachine, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
+    machine.write("/proc/self/mountinfo", f"9 1 8:2 / {out} rw - ext4 /dev/sda2 rw")
     machine.changes = {"free_bytes": lambda path: 10**9 if path == out else 10**10}
 
     def with_backups(count: int) -> Verdict:
@@ -74,6 +76,18 @@ def test_disk_space_where_a_publisher_writes(machine: FakeMachine, tmp_path: Pat
 
     assert with_backups(10) is Verdict.OK
     assert with_backups(200) is Verdict.WARN  # 2 GB
+
+
+@pytest.mark.parametrize(("free", "verdict"), [(5 * 10**7, Verdict.OK), (10**7, Verdict.WARN)])
+def test_in_memory_only_the_publishers_files_need_room(
+    machine: FakeMachine, free: int, verdict: Verdict
+) -> None:
+    """A small Pi's /run has less than 200 MB, and a file of 10 MB with 3 backups 40."""
+    machine.write("/proc/self/mountinfo", CARD.format("noatime", "/dev/mmcblk0p2"))
+    machine.changes = {"free_bytes": lambda path: free if path.name == "run" else 10**10}
+    publisher = {"type": "jsonl", "path": "/run/edge-ssd-none/a.jsonl"}
+    found = look("disk space", machine.situation(SYNTHETIC, publishers=[publisher]))
+    assert (found.verdict, "/run: " in found.evidence) == (verdict, True), found
 
 
 def test_a_disk_is_no_card(machine: FakeMachine) -> None:
@@ -129,6 +143,19 @@ def test_the_broker_must_answer(machine: FakeMachine) -> None:
     assert f"mqtt://127.0.0.1:{port} does not answer: Connection refused" in found.evidence
 
 
+def test_a_resolver_that_blocks_is_a_warning(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = threading.Event()
+    monkeypatch.setattr("edge_ssd.doctor.network.TIMEOUT_S", 0.1)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: never.wait())
+    mqtt = {"type": "mqtt", "host": "broker.invalid"}
+    found = look("broker", machine.situation(SYNTHETIC, publishers=[mqtt, mqtt]))
+    assert found.verdict is Verdict.WARN
+    assert "the name could not be resolved in time" in found.evidence
+    assert "start the broker" in found.remedy
+
+
 @pytest.mark.parametrize(
     "secret",
     [{"username": "a", "password_file": "none"}, {"tls": {"ca_file": "none"}}],
@@ -162,7 +189,11 @@ def test_without_systemd_there_is_no_service(machine: FakeMachine) -> None:
         ({"ActiveState": "activating", "SubState": "start"}, Verdict.OK, "activating (start)"),
         ({"ActiveState": "failed", "SubState": "failed", "ExecMainStatus": "78"}, Verdict.FAIL,
          "last exit status 78"),
+        ({"ActiveState": "failed", "SubState": "failed", "ExecMainStatus": "6",
+          "ExecMainCode": "3", "Result": "watchdog"}, Verdict.FAIL,
+         "enabled, watchdog, last ended by SIGABRT"),
         ({"NRestarts": "4"}, Verdict.WARN, "4 restarts"),
+        ({"NRestarts": "1", "SubState": "running", "Result": "success"}, Verdict.WARN, "1 restart"),
         ({"ActiveState": "activating", "SubState": "auto-restart"}, Verdict.WARN, "auto-restart"),
         ({"ActiveState": "inactive", "SubState": "dead"}, Verdict.WARN, "inactive (dead)"),
         ({"UnitFileState": "disabled"}, Verdict.WARN, "disabled"),
@@ -177,11 +208,45 @@ def test_the_services_state(
     assert (found.verdict, says in found.evidence) == (verdict, True), found
 
 
-def test_one_of_several_services_that_failed_is_named(machine: FakeMachine) -> None:
-    machine.unit(Id="edge-ssd@garden.service", ActiveState="failed", SubState="failed")
-    failed = machine.answers["systemctl"]
-    machine.unit()
-    machine.answers["systemctl"] += "\n" + failed
-    found = look("service", machine.situation())
+FAILED = {"ActiveState": "failed", "SubState": "failed"}
+IDLE = {"ActiveState": "inactive", "SubState": "dead", "UnitFileState": "disabled"}
+
+
+def two_units(machine: FakeMachine, single: dict[str, str], garden: dict[str, str]) -> None:
+    machine.unit(**single)
+    first = machine.answers["systemctl"]
+    machine.unit(Id="edge-ssd@garden.service", **garden)
+    machine.answers["systemctl"] = f"{first}\n{machine.answers['systemctl']}"
+
+
+def for_camera(machine: FakeMachine, name: str) -> Situation:
+    return Situation(machine.system(), machine.root / f"etc/edge-ssd/{name}.yaml")
+
+
+def test_the_configurations_own_unit_decides(machine: FakeMachine) -> None:
+    two_units(machine, {"NRestarts": "2"}, FAILED)
+    found = look("service", for_camera(machine, "garden"))
     assert found.verdict is Verdict.FAIL
     assert "journalctl -u edge-ssd@garden.service" in found.remedy
+    found = look("service", for_camera(machine, "edge-ssd"))
+    assert found.verdict is Verdict.WARN
+    assert "edge-ssd@garden.service: failed" in found.evidence
+    assert "journalctl -u edge-ssd.service" in found.remedy
+
+
+def test_another_cameras_failure_is_a_warning(machine: FakeMachine) -> None:
+    two_units(machine, {}, FAILED)
+    found = look("service", for_camera(machine, "edge-ssd"))
+    assert found.verdict is Verdict.WARN
+    assert "journalctl -u edge-ssd@garden.service" in found.remedy
+
+
+def test_a_single_service_that_nobody_uses_is_no_trouble(machine: FakeMachine) -> None:
+    two_units(machine, IDLE, {})
+    for name in ("edge-ssd", "garden"):
+        found = look("service", for_camera(machine, name))
+        assert found.verdict is Verdict.OK
+        assert "edge-ssd.service" not in found.evidence
+    two_units(machine, IDLE, IDLE)
+    found = look("service", for_camera(machine, "garden"))
+    assert found.remedy == "sudo systemctl enable --now edge-ssd@garden.service"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -64,7 +65,10 @@ def test_picamera2_is_a_failure_only_where_it_is_needed(
     assert "apt install python3-picamera2" in found.remedy
     assert "see above" in look("camera", machine.situation(PI)).evidence
     monkeypatch.delitem(sys.modules, "picamera2")
+    # Whatever is installed, or is a folder of this name on the path, as tests/system has.
+    monkeypatch.setattr("edge_ssd.doctor.cameras.find_spec", lambda _: None)
     assert look("picamera2", machine.situation(SYNTHETIC)).verdict is Verdict.SKIPPED
+    monkeypatch.setattr("edge_ssd.doctor.cameras.find_spec", find_spec)
     (tmp_path / "picamera2.py").write_text("raise ValueError('numpy.dtype size changed')")
     monkeypatch.syspath_prepend(tmp_path)
     found = look("picamera2", machine.situation(SYNTHETIC))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from command import command, edge_ssd, environment
 from doctor.machines import SYNTHETIC, FakeMachine, look
+from tflite_models import raw_heads_model
 
 from edge_ssd.doctor import report, runner
 from edge_ssd.doctor.check import Check, Finding, Situation, Verdict, fail, ok, skipped, warn
@@ -125,6 +126,7 @@ def test_the_table_keeps_to_the_width(width: int) -> None:
 
 def test_a_remedy_is_shown_only_where_there_is_something_to_do() -> None:
     assert report.row(runner.Examined(CHECKS[0], ok("well")), 80) == "ok   python           well"
+    assert report.row(runner.Examined(CHECKS[0], ok("")), 80) == "ok   python"
     assert report.summary([]) == "It would run."
     examined = [runner.Examined(CHECKS[0], warn("a", "b"))]
     assert report.summary(examined) == "It would run; see python."
@@ -163,6 +165,41 @@ def test_a_credential_that_only_the_service_gets_is_no_problem(
     assert look("configuration", machine.situation(source)).verdict is Verdict.OK
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     assert look("configuration", machine.situation(source)).verdict is Verdict.FAIL
+
+
+def test_what_the_service_cannot_read_fails(machine: FakeMachine) -> None:
+    machine.unit()
+    path = machine.write("/etc/edge-ssd/edge-ssd.yaml", "source: {type: synthetic}")
+    situation = runner.situation(None, machine.system())
+    assert look("configuration", situation).verdict is Verdict.OK
+    path.chmod(0o640)
+    found = look("configuration", situation)
+    assert (found.verdict, str(path) in found.evidence) == (Verdict.FAIL, True)
+    assert "readable by all" in found.remedy
+    path.chmod(0o644)
+    path.parent.chmod(0o700)
+    assert look("configuration", situation).verdict is Verdict.FAIL
+    draft = machine.write("/home/pi/garden.yaml", "source: {type: synthetic}")
+    situation = runner.situation(draft, machine.system())
+    assert look("configuration", situation).verdict is Verdict.WARN  # may be run by hand
+    machine.unit(LoadState="not-found")
+    assert look("configuration", situation).verdict is Verdict.OK
+
+
+def test_a_model_that_the_service_cannot_read_fails(machine: FakeMachine) -> None:
+    machine.unit()
+    model = machine.write("/root/small.tflite")
+    model.write_bytes(raw_heads_model(75, 4, input_shape=(1, 48, 48, 3)))
+    text = f"source: {{type: synthetic}}\nmodel: {{name: {model}}}"
+    machine.write("/etc/edge-ssd/edge-ssd.yaml", text)
+    found = look("model", runner.situation(None, machine.system()))
+    assert (found.verdict, found.evidence) == (Verdict.FAIL, f"the service cannot read {model}")
+
+
+def test_a_file_that_is_none_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path in (tmp_path / "pipe.yaml", tmp_path):
+        assert runner.situation(path).problem == "is no regular file"
 
 
 def write_config(folder: Path, text: str) -> Path:

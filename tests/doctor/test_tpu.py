@@ -175,3 +175,16 @@ def test_a_user_leaves_a_running_service_alone(machine: FakeMachine, probed: Sit
     machine.changes = {"uid": 1000}
     unseen = Situation(machine.system(), probed.path, probed.config)
     assert look("delegate probe", unseen).evidence == "not touched: edge-ssd.service may have it"
+
+
+def test_a_missing_edge_tpu_is_a_warning_where_the_cpu_takes_over(machine: FakeMachine) -> None:
+    model = {
+        "delegate": "edgetpu", "delegate_library": "libno-such-thing.so.1",
+        "on_delegate_failure": "cpu", "cpu_model": "ssdlite_mobilenet_v2_coco",
+    }  # fmt: skip
+    for name in ("edge tpu", "libedgetpu", "udev rules", "delegate probe"):
+        found = look(name, machine.situation(SYNTHETIC, model=model))
+        assert found.verdict is Verdict.WARN, name
+        assert found.evidence.endswith("; the model runs on the CPU")
+        strict = model | {"on_delegate_failure": "error", "cpu_model": None}
+        assert look(name, machine.situation(SYNTHETIC, model=strict)).verdict is Verdict.FAIL
