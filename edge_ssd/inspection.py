@@ -260,6 +260,6 @@ def _tensor(tensor: Tensor) -> TensorInfo:
 def _dtype(stored: str) -> str:
     """Return numpy's name of a tensor's type."""
     try:
-        return np.dtype(stored).name
+        return str(np.dtype(stored).name)
     except TypeError:  # one that numpy has not, such as 4-bit integers
         return stored

@@ -213,7 +213,7 @@ def _scores(heads: RawHeads, spec: ModelSpec) -> NDArray[np.float32]:
     """(N, classes) real scores, without the background."""
     tensor = heads.scores
     real = dequantize(tensor.values[:, int(spec.background) :], tensor.scale, tensor.zero_point)
-    return 1 / (1 + np.exp(-real)) if spec.sigmoid else real
+    return np.asarray(1 / (1 + np.exp(-real)), np.float32) if spec.sigmoid else real
 
 
 def _pictures() -> Iterator[Frame]:
