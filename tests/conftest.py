@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edge_ssd.detector import runtime
+
+# The background jobs of a shell ignore it, and so would the commands that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 STRICT = os.environ.get("EDGE_SSD_TESTS_STRICT") == "1"
 SHARED = Path(__file__).parents[2] / "shared"

@@ -146,6 +146,7 @@ class Watcher:
 
     def __init__(self, broker: Mosquitto) -> None:
         self._messages: defaultdict[str, Inbox] = defaultdict(queue.Queue)
+        self._came: defaultdict[str, threading.Event] = defaultdict(threading.Event)
         self._lives = 0
         self.subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -165,6 +166,10 @@ class Watcher:
         """Return the next message of this topic."""
         return self._messages[topic].get(timeout=WAIT_S)[1]
 
+    def wait_for(self, topic: str) -> None:
+        """Wait until a message of this topic came in this life of the broker."""
+        assert self._came[topic].wait(WAIT_S), f"no {topic}"
+
     def rest(self, topic: str) -> list[tuple[int, paho.MQTTMessage]]:
         """Return what came of this topic and was not taken, with the number of its connection."""
         inbox = self._messages[topic]
@@ -172,10 +177,13 @@ class Watcher:
 
     def _on_connect(self, client: paho.Client, *_: object) -> None:
         self._lives += 1
+        for came in list(self._came.values()):
+            came.clear()
         client.subscribe("#", qos=2)
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         self._messages[message.topic].put((self._lives, message))
+        self._came[message.topic].set()
 
     def close(self) -> None:
         self._client.disconnect()

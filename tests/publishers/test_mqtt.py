@@ -413,6 +413,7 @@ def test_ten_kills_at_full_rate_with_password_and_tls(
         for _ in range(10):
             assert watcher.next(STATUS).payload == b"online"
             offered.more(300)
+            watcher.wait_for(TOPIC)
             broker.kill()
             offered.more(300)
             broker.start()
