@@ -20,7 +20,6 @@ ALSO_NOT_RUN = {
     "tests/detector/test_delegate.py": "needs a compiler for 32-bit ARM",
     "tests/detector/test_isolated.py": "likewise",
     "tests/detector/test_probe.py": "likewise",
-    "tests/models/test_pull.py": "needs no processor",
 }
 """Tests of those that are not run, and why."""
 
