@@ -23,6 +23,8 @@ ISOLATED = "tests/detector/test_isolated.py::"
 MAP = "test_map_of_the_deployed_path[tflite-runtime-ssdlite_mobilenet_v2_coco-0.313]"
 NOT_RUN = {
     "tests/test_readme.py": "measures speed; .ci/run does it natively",
+    "tests/test_tune.py": "measures speed",
+    "tests/benchmarks/test_prepare_gain.py": "measures speed",
     "tests/test_bad_inputs.py": STARTS,
     "tests/test_evaluate.py": STARTS,
     "tests/doctor/test_runner.py": STARTS,  # the tests of either Pi run doctor itself
