@@ -127,7 +127,7 @@ class _Requantiser:
     def _shift(self, tensor: Tensor) -> None:
         """Plan the move by 128 of a tensor that is no weight."""
         scale, zero_point = _only(tensor)
-        kind = Quantisation(np.array([scale]), np.array([zero_point - 128]))
+        kind = Quantisation(np.array([scale]), np.array([zero_point - 128], np.int64))
         constant = self.graph.model.vector(4).table(tensor.buffer).vector(0).length
         content = shifted(self.graph.stored(tensor)).tobytes() if constant else None
         self._plan(tensor, kind, content)
