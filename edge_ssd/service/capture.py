@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,19 +9,12 @@ from dataclasses import dataclass
 from edge_ssd.detector import Network, Prepared
 from edge_ssd.errors import DeviceError
 from edge_ssd.service.channels import Channel, Closed
+from edge_ssd.service.outage import Outage
 from edge_ssd.service.pace import Pace
 from edge_ssd.service.stats import Stats
 from edge_ssd.service.worker import POLL_S
 from edge_ssd.sources.base import EndOfStream, Source
 from edge_ssd.types import Frame
-
-log = logging.getLogger(__name__)
-
-FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
-"""A lost camera is tried again after so long, doubled each time up to the last, in seconds."""
-
-GIVE_UP_S = 300.0
-"""A camera lost for so long ends the service: a new process may get further, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,9 +29,8 @@ class Captured:
 class Capture:
     """Owns the source. ``begin``, ``step`` and ``end`` run in the capture thread.
 
-    A live source that fails or stalls is closed and opened again, at growing intervals; the
-    outage is logged once, and its end. It must have opened once: an error before that, and
-    any error of a recorded source, is raised.
+    A live source that fails, stalls or cannot be opened is closed and opened again, at growing
+    intervals. Any error of a recorded source is raised.
 
     pace: limits how many of a live source's frames are handed over; the others are dropped
         and counted. A recorded source has none.
@@ -63,27 +53,30 @@ class Capture:
         self._stall_timeout_s = stall_timeout_s
         self._clock_ns = clock_ns
         self._stopping = threading.Event()
+        self._open = False
         self._last_frame_s = 0.0
-        self._lost_since_s: float | None = None
-        self._retry_at_s = 0.0
-        self._retry_s = FIRST_RETRY_S
+        self.outage = Outage(source.name, self._now_s, self._stopping.wait)
 
     def request_stop(self) -> None:
         """Take no more frames; any thread may ask."""
         self._stopping.set()
 
     def begin(self) -> None:
-        """Open the source."""
-        self.source.open()
-        self._last_frame_s = self._now_s()
+        """Open the source, or fail to for now. Raises DeviceError when it is not tried again."""
+        try:
+            self._open_source()
+        except DeviceError as error:
+            self._lose(error)
 
     def step(self) -> None:
         """Read one frame and hand it over. Raises Closed at the end."""
         if self._stopping.is_set():
             raise Closed
         try:
-            if self._lost_since_s is not None and not self._reopen():
-                return
+            if not self._open:
+                if not self.outage.retry_due():
+                    return
+                self._open_source()
             frame = self.source.read(POLL_S)
             if frame is None:
                 self._check_stall()
@@ -105,10 +98,7 @@ class Capture:
 
     def _hand_over(self, frame: Frame) -> None:
         self._last_frame_s = self._now_s()
-        if self._lost_since_s is not None:
-            lost_s = self._last_frame_s - self._lost_since_s
-            log.warning("%s: works again after %.1f s", self.source.name, lost_s)
-            self._lost_since_s = None
+        self.outage.over()
         self._stats.count(captured=1)
         if self.source.live and not self.pace.admits(self._last_frame_s):
             self._stats.count(dropped=1)
@@ -134,29 +124,15 @@ class Capture:
                 "check the camera and its cable, or raise stall_timeout_s",
             )
 
+    def _open_source(self) -> None:
+        self.source.open()
+        self._open = True
+        self._last_frame_s = self._now_s()
+
     def _lose(self, error: DeviceError) -> None:
-        """Close a live source and plan the next try. Raises the error when there is none."""
-        now_s = self._now_s()
+        """Close a live source until its next try. Raises the error when there is none."""
         if not self.source.live:
             raise error
-        if self._lost_since_s is None:
-            self._lost_since_s, self._retry_s = now_s, FIRST_RETRY_S
-            log.warning("%s; it is opened again until it works", error)
-        if now_s - self._lost_since_s > GIVE_UP_S:
-            raise error
+        self.outage.failed(error)
         self.source.close()
-        # Twenty cameras that lost one server must not all come back at the same moment.
-        self._retry_at_s = now_s + self._retry_s * random.uniform(0.8, 1.2)
-        self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
-
-    def _reopen(self) -> bool:
-        """Open a lost source once its time has come; return whether it is open."""
-        if self._retry_at_s:
-            wait_s = self._retry_at_s - self._now_s()
-            if wait_s > 0:
-                self._stopping.wait(min(wait_s, POLL_S))
-                return False
-            self.source.open()
-            self._retry_at_s = 0.0
-            self._last_frame_s = self._now_s()
-        return True
+        self._open = False

@@ -7,8 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from edge_ssd.detector import InvokeLost, Network
+from edge_ssd.errors import DeviceError
 from edge_ssd.service.capture import Captured
 from edge_ssd.service.channels import Channel, Closed
+from edge_ssd.service.outage import Outage
 from edge_ssd.service.stats import Stats
 from edge_ssd.service.worker import POLL_S
 from edge_ssd.types import Frame, Geometry, RawHeads
@@ -26,7 +28,11 @@ class Inferred:
 
 
 class Inference:
-    """Owns the network. ``begin``, ``step`` and ``end`` run in the inference thread."""
+    """Owns the network. ``begin``, ``step`` and ``end`` run in the inference thread.
+
+    Where frames may be lost, a device that the network cannot have yet is tried again, at
+    growing intervals.
+    """
 
     def __init__(
         self,
@@ -43,6 +49,7 @@ class Inference:
         self._clock_ns = clock_ns
         self._finished: Inferred | None = None
         self._invoked_ns: int | None = None
+        self.outage = Outage(detector.spec.name, lambda: clock_ns() / 1e9)
 
     @property
     def invoking_s(self) -> float:
@@ -51,12 +58,22 @@ class Inference:
         return 0.0 if begun is None else (self._clock_ns() - begun) / 1e9
 
     def begin(self) -> None:
-        """Take the device the network runs on. Raises DeviceError."""
-        self.detector.open()
+        """Take the device the network runs on, or fail to for now.
+
+        Raises DeviceError when it is not tried again.
+        """
+        try:
+            self.detector.open()
+        except DeviceError as error:
+            if not self._inbox.lossy:
+                raise
+            self.outage.failed(error)
+        else:
+            self.outage.over()
 
     def step(self) -> None:
         """Infer one frame, or lose it with the network. Raises Closed when there are no more."""
-        if not self.detector.wait_ready(POLL_S):
+        if not self._ready():
             self._hand_over()
             if self._inbox.drained:
                 raise Closed
@@ -91,6 +108,14 @@ class Inference:
             self._hand_over()
         self._outbox.close()
         self.detector.close()
+
+    def _ready(self) -> bool:
+        """Return whether the network can take a frame, after 0.2 s at most unless it opens."""
+        if self.outage.reason is None:
+            return self.detector.wait_ready(POLL_S)
+        if self.outage.retry_due():
+            self.begin()
+        return self.outage.reason is None
 
     def _hand_over(self) -> None:
         """Pass the finished heads on; for a prepared frame, last before the network runs.

@@ -132,6 +132,12 @@ class Pipeline:
         self._raise()
         return True
 
+    @property
+    def outages(self) -> list[str]:
+        """What the camera and the network suffer from now, in words."""
+        outages = (self.capture.outage, self.inference.outage)
+        return [outage.reason for outage in outages if outage.reason]
+
     def request_stop(self) -> None:
         """Ask the capture thread to take no more frames; what is under way is finished."""
         self.capture.request_stop()

@@ -78,7 +78,8 @@ class Supervisor:
         self._watchdog = Watchdog(manager, clock)
         self._status = Status(clock())
         self._ready = False
-        self._next_status_s = 0.0
+        self._next_status_s = clock() + STATUS_S
+        self._refused = ""
 
     def run(self) -> None:
         """Start the pipeline and stay until it has ended. Raises the error that ended it."""
@@ -98,9 +99,8 @@ class Supervisor:
         """Do whatever is due."""
         if self._hung_up():
             self._reload()
-        if not self._announce():
-            return
-        self._watchdog.check(self._pipeline.workers)
+        if self._announce():
+            self._watchdog.check(self._pipeline.workers)
         if self._clock() >= self._next_status_s:
             self._next_status_s = self._clock() + STATUS_S
             self._manager.status(self._look())
@@ -119,10 +119,15 @@ class Supervisor:
         return self._ready
 
     def _look(self) -> str:
-        line = self._status.look(self._pipeline.stats.snapshot(), self._clock())
-        self._governor.step(self._status.inferred_fps)
-        board = self._governor.report()
-        return f"{line}; {board}" if board else line
+        """One line for people, what is wrong first; and the governor's look at the board."""
+        troubles = [self._refused, *self._pipeline.outages]
+        if self._ready:
+            line = self._status.look(self._pipeline.stats.snapshot(), self._clock())
+            self._governor.step(self._status.inferred_fps)
+            parts = [*troubles, line, self._governor.report()]
+        else:
+            parts = [*troubles, "waiting for the first frame"]
+        return "; ".join(part for part in parts if part)
 
     def _reload(self) -> None:
         """Reload; whatever goes wrong, the service goes on as it was."""
@@ -138,14 +143,16 @@ class Supervisor:
             later = self._reloader.reload()
         except ConfigError as error:
             for problem in error.problems:
-                log.error("%s: %s", path, problem)
+                log.error("%s: %s", path, problem.removeprefix(f"{path}: "))
             log.error("%s is refused; the configuration in force stays", path)
-            return f"{path} is refused: {error.problem}"
+            self._refused = f"{path} is refused: {error.problem.removeprefix(f'{path}: ')}"
+            return self._refused
         except Closed:
             return "ending"
         except Exception as error:
             log.exception("%s could not be applied; the configuration in force stays", path)
             return f"{path} could not be applied: {error}"
+        self._refused = ""
         self._governor.options = self._reloader.options.governor
         if later:
             log.warning("%s: a change of %s needs a restart", path, ", ".join(later))

@@ -32,8 +32,9 @@ class Watchdog:
         interval_s = self._manager.watchdog_s
         if interval_s is None:
             return
-        hung = [w for w in workers if w.silent_s > interval_s / 2 and not w.join(0)]
-        self._report(hung[-1] if hung else None)
+        silent = [(worker.silent_s, worker) for worker in workers]
+        hung = [pair for pair in silent if pair[0] > interval_s / 2 and not pair[1].join(0)]
+        self._report(*hung[-1] if hung else (0.0, None))
         if hung or self._pinged_recently(interval_s / 4):
             return
         self._manager.ping()
@@ -42,9 +43,9 @@ class Watchdog:
     def _pinged_recently(self, period_s: float) -> bool:
         return self._pinged_at is not None and self._clock() - self._pinged_at < period_s
 
-    def _report(self, hung: Worker | None) -> None:
+    def _report(self, silent_s: float, hung: Worker | None) -> None:
         if hung is not None and hung.name != self._blamed:
-            log.error("%s hangs for %.0f s; the watchdog is told nothing", hung.name, hung.silent_s)
+            log.error("%s hangs for %.0f s; the watchdog is told nothing", hung.name, silent_s)
             self._manager.status(f"{hung.name} hangs")
         elif hung is None and self._blamed is not None:
             log.warning("%s goes on", self._blamed)

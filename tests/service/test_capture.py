@@ -12,8 +12,9 @@ from service.pipelines import small_spec, synthetic
 
 from edge_ssd.detector import Detector
 from edge_ssd.errors import DeviceError
-from edge_ssd.service.capture import GIVE_UP_S, Capture, Captured
+from edge_ssd.service.capture import Capture, Captured
 from edge_ssd.service.channels import Channel, Closed
+from edge_ssd.service.outage import GIVE_UP_S
 from edge_ssd.service.stats import Stats
 from edge_ssd.sources.base import Source
 from edge_ssd.sources.synthetic import Fault
@@ -36,8 +37,8 @@ class Bench:
             self.source, Detector(small_spec(folder)), self.outbox, self.stats, STALL_S,
             lambda: self.now_ns,
         )  # fmt: skip
-        # A stage that waits for its next try waits on the stop event: let time pass instead.
-        self.capture._stopping.wait = lambda seconds: self.wait(None, seconds)  # type: ignore
+        # What waits for the next try lets the test's time pass instead.
+        self.capture.outage._wait = lambda seconds: self.wait(None, seconds)
 
     def wait(self, _event: threading.Event | None, seconds: float | None = None) -> bool:
         self.now_ns += max(1, round((seconds or 0) * 1e9))
@@ -119,16 +120,55 @@ def test_an_outage_is_over_only_when_a_frame_came(
     assert len(caplog.messages) == 1
 
 
-def test_an_error_at_the_first_opening_is_raised(tmp_path: Path) -> None:
+class Missing:
+    """A camera that is not there for so long, then is; notes when it was opened."""
+
+    def __init__(self, bench: Bench, for_s: float) -> None:
+        self.tries: list[float] = []
+        self._bench, self._for_s, self._open = bench, for_s, bench.source.open
+        bench.source.open = self  # type: ignore[method-assign]
+
+    def __call__(self) -> None:
+        now_s = self._bench.now_ns / 1e9
+        self.tries.append(now_s)
+        if now_s < self._for_s:
+            raise DeviceError("no camera found", "plug one in")
+        self._open()
+
+
+def test_a_camera_that_is_missing_at_the_start_is_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     bench = Bench(tmp_path)
+    missing = Missing(bench, for_s=100)
+    with caplog.at_level(logging.WARNING):
+        bench.capture.begin()
+        assert bench.run(90) == []
+        assert bench.capture.outage.reason == "no camera found"
+        assert bench.run(200)[0] == 0
+    assert bench.capture.outage.reason is None
+    lost, back = caplog.messages
+    assert lost == "no camera found; plug one in; it is opened again until it works"
+    assert back.startswith("camera: works again after 1")
+    assert len(missing.tries) < 12
 
-    class Missing(type(bench.source)):  # type: ignore[misc]
-        def open(self) -> None:
-            raise DeviceError("no camera found")
 
-    bench.source.__class__ = Missing
+def test_a_camera_that_stays_missing_ends_the_service_with_its_error(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    Missing(bench, for_s=1e6)
+    bench.capture.begin()
+    with pytest.raises(DeviceError, match="no camera found"):
+        bench.run(1e6)
+    assert GIVE_UP_S < bench.now_ns / 1e9 < GIVE_UP_S + 60
+
+
+def test_a_recording_that_fails_to_open_is_not_tried_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    missing = Missing(bench, for_s=1e6)
+    bench.source.live = False
     with pytest.raises(DeviceError, match="no camera found"):
         bench.capture.begin()
+    assert len(missing.tries) == 1
 
 
 def test_a_stop_ends_an_outage_at_once(tmp_path: Path) -> None:

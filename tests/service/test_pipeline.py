@@ -12,6 +12,7 @@ from service.pipelines import GatedDetector, Recorder, make_pipeline, small_spec
 
 from edge_ssd.detector import Detector
 from edge_ssd.errors import DeviceError, PipelineError
+from edge_ssd.models.spec import ModelSpec
 from edge_ssd.service.pipeline import Pipeline
 from edge_ssd.sources.base import Source
 from edge_ssd.sources.synthetic import Fault, frame_number
@@ -125,6 +126,55 @@ def test_an_error_in_the_source_stops_everything_and_is_raised(detector: Detecto
         pipeline.wait(10)
     assert recorder.events[-1] == "close"
     assert not threads_of(pipeline)
+
+
+class Missing(Detector):
+    """The real interpreter, whose device is not there until it is plugged in."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self.plugged_in = threading.Event()
+
+    def open(self) -> None:
+        if not self.plugged_in.is_set():
+            raise DeviceError("no Edge TPU", "plug it in")
+
+
+def test_a_device_of_the_network_that_is_missing_is_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing, recorder = Missing(small_spec(tmp_path)), Recorder()
+    pipeline = make_pipeline(synthetic(live=True, frame_limit=None), missing, [recorder])
+    pipeline.start()
+    wait_for(lambda: pipeline.stats.snapshot().dropped > 100)
+    assert pipeline.outages == ["no Edge TPU"]
+    missing.plugged_in.set()
+    wait_for(lambda: len(recorder.results) > 100)
+    assert pipeline.outages == []
+    pipeline.stop()
+    stats = pipeline.stats.snapshot()
+    assert stats.captured == stats.dropped + stats.inferred
+    lost, back = caplog.messages
+    assert lost == "no Edge TPU; plug it in; it is opened again until it works"
+    assert back.startswith("small: works again after ")
+
+
+def test_a_stop_does_not_wait_for_a_device_that_is_missing(tmp_path: Path) -> None:
+    pipeline = make_pipeline(
+        synthetic(live=True, frame_limit=None), Missing(small_spec(tmp_path)), [Recorder()]
+    )
+    pipeline.start()
+    wait_for(lambda: pipeline.outages != [])
+    pipeline.stop()
+    stats = pipeline.stats.snapshot()
+    assert stats.captured == stats.dropped > 0
+
+
+def test_a_recording_has_no_time_for_a_device_that_is_missing(tmp_path: Path) -> None:
+    pipeline = make_pipeline(synthetic(live=False), Missing(small_spec(tmp_path)), [Recorder()])
+    pipeline.start()
+    with pytest.raises(DeviceError, match="no Edge TPU"):
+        pipeline.wait(10)
 
 
 def test_an_error_that_nobody_foresaw_stops_everything_too(detector: Detector) -> None:

@@ -188,7 +188,7 @@ def test_ready_comes_with_the_first_inferred_frame_and_status_after_it(
     assert detector.entered.acquire(timeout=10)
     supervised.tick(0)
     supervised.tick(60)
-    assert manager.waiting() == []
+    assert manager.waiting() == [{"STATUS": "waiting for the first frame"}]
     detector.permits.release()
     wait_for(lambda: pipeline.stats.snapshot().inferred == 1)
     supervised.tick(0)
@@ -219,6 +219,30 @@ def test_a_reload_before_the_first_frame_is_applied_and_is_not_taken_for_ready(
     supervised.tick(0)
     assert manager.waiting() == []
     assert supervised.governor.options.max_temperature_c == 65
+    pipeline.stop()
+
+
+def test_a_refused_file_stays_in_the_status_until_a_good_one(
+    file: File, manager: NotifySocket
+) -> None:
+    pipeline = build.pipeline(config.load(file.path))
+    supervised = Supervised(pipeline, file, manager)
+    pipeline.start()
+    wait_for(lambda: pipeline.stats.snapshot().inferred > 0)
+
+    def status_after(text: str) -> str:
+        file.path.write_text(text)
+        supervised.hang_up = True
+        supervised.tick(0)
+        manager.waiting()
+        supervised.tick(STATUS_S)
+        return next(told["STATUS"] for told in manager.waiting() if "STATUS" in told)
+
+    good = file.path.read_text()
+    refused = status_after("a: [")
+    assert refused.startswith(f"{file.path} is refused: not YAML: line 2: ")
+    assert "frames dropped" in refused
+    assert " fps, " in status_after(good).split(";")[0]
     pipeline.stop()
 
 
@@ -265,6 +289,18 @@ def test_a_service_that_gets_no_frame_is_not_ready(file: File) -> None:
         child.manager.wait_for("STOPPING")
         assert child.end() == (0, "")
         assert not [told for told in child.manager.messages if "READY" in told]
+
+
+def test_a_service_whose_camera_is_missing_waits_and_says_so(file: File) -> None:
+    file.write(source={"type": "usb", "path": "/dev/no-such-camera"})
+    with service(file.path) as child:
+        told = child.manager.wait_for(status="/dev/no-such-camera is not there")["STATUS"]
+        assert told.endswith("; waiting for the first frame")
+        child.signal(signal.SIGTERM)
+        code, stderr = child.end()
+    assert code == 0
+    assert stderr.count("/dev/no-such-camera") == 1
+    assert not [told for told in child.manager.messages if "READY" in told]
 
 
 def test_a_service_tells_its_whole_life(file: File) -> None:

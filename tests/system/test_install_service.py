@@ -132,6 +132,19 @@ def test_a_bad_configuration_ends_it_for_good(service: Machine) -> None:
     assert "nmae" in service.ask("journalctl", "-u", "edge-ssd", "-o", "cat", "-n", "20")
 
 
+def test_a_missing_camera_is_waited_for_without_restarts(service: Machine) -> None:
+    """Each would write several lines to the journal, for as long as the camera is away."""
+    configure(service, recorded(source={"type": "usb", "path": "/dev/no-such-camera"}))
+    service.run("systemctl", "restart", "--no-block", "edge-ssd")
+    wait_for(lambda: "/dev/no-such-camera is not" in service.unit("StatusText"), "the complaint")
+    waiting = service.unit("MainPID")
+    service.run("sleep", "3")
+    assert service.unit("MainPID") == waiting
+    assert service.unit("ActiveState") == "activating"
+    told = service.ask("journalctl", "-u", "edge-ssd", f"_PID={waiting}", "-o", "cat")
+    assert told.count("no-such-camera") == 1
+
+
 def test_a_reload_keeps_the_process(service: Machine) -> None:
     process = service.unit("MainPID")
     assert any(m["detections"] for m in wait_for_more(service, 5))

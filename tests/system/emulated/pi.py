@@ -2,8 +2,8 @@
 
 Each is a virtual environment whose ``bin/python`` is a script: it starts qemu and passes its own
 path on as the program's name, which Python takes for ``sys.executable``. So child processes and
-pip are emulated as well, with no binfmt_misc, no chroot and nothing in the environment. The files,
-devices and sockets are this machine's, and so is every program but Python.
+pip are emulated as well, with no binfmt_misc, no chroot and nothing set in the environment. The
+files, devices and sockets are this machine's, and so is every program but Python.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class EmulatedPi:
             path.parent.mkdir(parents=True)
         emulator.symlink_to(self._qemu)
         made.python.write_text(
-            "#!/bin/sh\n"
+            # Python's own modules come without bytecode, and qemu takes seconds to compile them.
+            "#!/bin/sh\nunset PYTHONDONTWRITEBYTECODE\n"
             f"exec '{emulator}' -cpu {self._board.cpu} -L '{self._root}' -0 \"$0\" "
             f"'{home / PYTHON}' \"$@\"\n"
         )
