@@ -88,13 +88,21 @@ def options(model: str, recording: Path | None, count: int, threads: int | None)
 
     Raises InputError when there is no such file.
     """
-    source: dict[str, Any] = {"type": "synthetic", "live": False, "fps": None, "frame_limit": count}
+    source = moving_shapes(count)
     if recording:
         if not recording.exists():
             raise InputError(f"{recording} does not exist", "give a video or a folder of pictures")
         kind = "images" if recording.is_dir() else "video"
         source = {"type": kind, "path": str(recording.resolve())}
     return parse({"source": source, "model": {"name": model, "threads": threads}})
+
+
+def moving_shapes(count: int, **size: int) -> dict[str, Any]:
+    """Return the section of a source of so many frames of moving shapes, as fast as taken.
+
+    size: width and height in pixels.
+    """
+    return {"type": "synthetic", "live": False, "fps": None, "frame_limit": count} | size
 
 
 def measure(options: Config, count: int = 100) -> Report:

@@ -6,8 +6,6 @@ import json
 import resource
 import signal
 import subprocess
-import threading
-from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from command import command, edge_ssd, environment
+from waiting import wait_for
 
 from edge_ssd import config
 from edge_ssd.detector.preprocess import interleaved
@@ -212,11 +211,3 @@ def test_ctrl_c_ends_it_with_whole_files(tmp_path: Path) -> None:
     assert [file.name for file in pictures[:saved]] == [f"{n:06d}.png" for n in range(saved)]
     assert all(read_image(file).shape == (240, 320, 3) for file in pictures[:saved])
     assert len(pictures) == saved + 3
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(10_000):
-        if condition():
-            return
-        threading.Event().wait(0.002)
-    pytest.fail("it did not come to pass in twenty seconds")

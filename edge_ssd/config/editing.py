@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 
 from edge_ssd.config.loading import parse
-from edge_ssd.errors import ConfigError, PublishError
-from edge_ssd.files import beside, replacing
+from edge_ssd.errors import ConfigError
+from edge_ssd.files import beside, naming, replacing
 
 Value = str | int
 
@@ -105,10 +105,9 @@ def _write_edited(path: Path, part: Path, section: str, options: Mapping[str, Va
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Name the file in what goes wrong with it."""
+    """Name the file in what goes wrong with it, and in what is wrong with what it says."""
     try:
-        yield
+        with naming(path):
+            yield
     except ConfigError as error:
         raise ConfigError([f"{path}: {each}" for each in error.problems], error.remedy) from None
-    except OSError as error:
-        raise PublishError(f"{path} cannot be written: {error.strerror}", "run as root") from None

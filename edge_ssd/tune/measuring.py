@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from edge_ssd.bench import pipeline_fps
+from edge_ssd.bench import moving_shapes, pipeline_fps
 from edge_ssd.config import Config, parse
 from edge_ssd.detector import Detector
 from edge_ssd.errors import EdgeSsdError
@@ -98,9 +98,5 @@ def moving(options: Config, count: int) -> Config:
     section: Any = options.source
     width = getattr(section, "lores_width", None) or getattr(section, "width", None) or 640
     height = getattr(section, "lores_height", None) or getattr(section, "height", None) or 480
-    source = {
-        "type": "synthetic", "width": width, "height": height,
-        "live": False, "fps": None, "frame_limit": count,
-    }  # fmt: skip
-    moving = parse({"source": source}).source
+    moving = parse({"source": moving_shapes(count, width=width, height=height)}).source
     return options.model_copy(update={"source": moving})

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from edge_ssd.config import Config
 from edge_ssd.config.editing import edit, rehearse
-from edge_ssd.errors import EdgeSsdError, PublishError, UsageError
-from edge_ssd.files import check_folder, replacing
+from edge_ssd.errors import EdgeSsdError, UsageError
+from edge_ssd.files import check_folder, naming, replacing
 from edge_ssd.models import catalogue
 from edge_ssd.service import tuned
 from edge_ssd.service.tuned import Choice
@@ -25,12 +23,12 @@ def check(found: list[Candidate], path: Path | None) -> None:
     for made in {each.path for each in found if each.form != AS_IT_IS}:
         place = _place(made)
         changes["name"] = str(place)
-        with _naming(place):
+        with naming(place):
             check_folder(place.parent)
     if path:
         rehearse(path, "model", changes)
         return
-    with _naming(tuned.state_file()):
+    with naming(tuned.state_file()):
         check_folder(tuned.state_file().parent)
 
 
@@ -59,7 +57,7 @@ def write(report: Report, options: Config, path: Path | None) -> list[Path]:
 def _keep(made: Path) -> Path:
     """Copy the converted model to where pulled ones are; return its new place."""
     place = _place(made)
-    with _naming(place):
+    with naming(place):
         check_folder(place.parent)
         if not place.exists():
             with replacing(place) as part:
@@ -76,17 +74,9 @@ def _place(made: Path) -> Path:
     sha256 = hashlib.sha256(content).hexdigest()
     place = catalogue.folder() / f"{made.stem}-{sha256[:8]}.tflite"
     manifest = place.with_suffix(".json")
-    with _naming(place):
+    with naming(place):
         if manifest.exists():
             raise UsageError(f"{manifest} describes another model", "move it away")
         if place.exists() and not (place.is_file() and place.read_bytes() == content):
             raise UsageError(f"{place} is another file than tune made", "move it away")
     return place
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise PublishError(f"{path} cannot be written: {error.strerror}", "run as root") from None

@@ -1,15 +1,18 @@
-"""The stand-in for libedgetpu, compiled for the tests that need it."""
+"""The stand-in for libedgetpu, compiled for the tests that need it, here and in a child."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from detector.inference import DEADLINE_S
 from tflite_models import edgetpu_model, raw_heads_model
 
 from edge_ssd.detector.delegate import Delegate
+from edge_ssd.detector.isolated import IsolatedDetector
 from edge_ssd.models.spec import ModelSpec
 
 SOURCE = Path(__file__).parents[1] / "stub_delegate.c"
@@ -51,3 +54,19 @@ def cpu_spec(tmp_path: Path) -> ModelSpec:
     path = tmp_path / "small.tflite"
     path.write_bytes(raw_heads_model())
     return ModelSpec("small", path)
+
+
+@pytest.fixture
+def isolated(
+    tpu_spec: ModelSpec, stand_in: Delegate, runtime_name: str
+) -> Iterator[IsolatedDetector]:
+    """The stand-in in a child, not yet open."""
+    detector = IsolatedDetector(tpu_spec, stand_in, runtime_name, deadline_s=DEADLINE_S)
+    yield detector
+    detector.close()
+
+
+@pytest.fixture
+def once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-in's fault happens once, however many processes there are."""
+    monkeypatch.setenv("STAND_IN_ONCE", str(tmp_path / "happened"))

@@ -22,6 +22,7 @@ from edge_ssd.inspection import inspect
 from edge_ssd.models import flatbuffer
 from edge_ssd.models.graph import Graph
 from edge_ssd.models.loading import load
+from edge_ssd.models.spec import ModelSpec
 
 
 def check(first: int, count: int) -> None:
@@ -98,12 +99,18 @@ def crashing(tmp_path: Path) -> Path:
 def test_a_crash_of_the_runtime_is_contained_and_said_in_words(
     crashing: Path, runtime_name: str
 ) -> None:
-    assert inspect(str(crashing)).kind.value == "ssd_heads"
-    spec = load(str(crashing))
+    spec = ModelSpec(name="m", path=crashing)  # ``load`` refuses the file
     tensors = ModelFit(spec, FileDescription(Graph(crashing.read_bytes()))).tensors
     expected = r"the network's process was ended by SIGSEGV|cannot be run: .*NumInputs"
     with pytest.raises((DeviceError, ModelError), match=expected):
         probe(Job(spec, runtime_name, 1, None, tensors))
+
+
+def test_a_file_that_would_crash_the_runtime_is_refused_when_it_is_loaded(crashing: Path) -> None:
+    expected = "operator 0, SLICE, has 2 of the 3 inputs it needs"
+    with pytest.raises(ModelError, match=expected):
+        load(str(crashing))
+    assert expected in inspect(str(crashing)).problem
 
 
 def test_a_name_that_is_not_text() -> None:

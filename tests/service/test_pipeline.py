@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from pathlib import Path
 
 import pytest
 from service.pipelines import GatedDetector, Recorder, make_pipeline, small_spec, synthetic
+from waiting import wait_for
 
 from edge_ssd.detector import Detector
 from edge_ssd.errors import DeviceError, PipelineError
@@ -283,12 +283,3 @@ class PushedSource(Source):
         self._inner = synthetic(live=False, frame_limit=0)
         self._inner.open()
         self._wanted.release()
-
-
-def wait_for(condition: object, timeout_s: float = 10.0) -> None:
-    """Wait until ``condition()`` holds; for counters, which no event announces."""
-    deadline = time.monotonic() + timeout_s
-    gate = threading.Event()
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "the condition never held"
-        gate.wait(0.002)

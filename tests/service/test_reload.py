@@ -12,7 +12,7 @@ import pytest
 from service.config_file import File
 from service.notified import Service, service
 from service.pipelines import Recorder
-from service.test_pipeline import wait_for
+from waiting import wait_for
 
 from edge_ssd import config
 from edge_ssd.errors import ConfigError, PublishError

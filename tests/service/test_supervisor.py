@@ -14,7 +14,7 @@ from service.config_file import File
 from service.notified import NotifySocket, service
 from service.pipelines import GatedDetector, Recorder, make_pipeline, small_spec, synthetic
 from service.test_governor import FakeBoard
-from service.test_pipeline import wait_for
+from waiting import wait_for
 
 from edge_ssd import config
 from edge_ssd.config import GovernorOptions

@@ -8,8 +8,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +18,7 @@ import rtsp_server
 from command import command, environment
 from rtsp_server import RtspServer, latency_ms
 from service.pipelines import Recorder, make_pipeline, small_spec
+from waiting import wait_for
 
 from edge_ssd import config
 from edge_ssd.detector import Detector
@@ -80,13 +80,6 @@ def options_for(server: RtspServer, folder: Path, **more: Any) -> config.Config:
         "password_file": str(folder / "password"), "read_timeout_s": 1.0, **more,
     }  # fmt: skip
     return config.parse({"name": "yard", "source": section})
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass in time"
-        threading.Event().wait(0.01)
 
 
 def wait_for_fresh(recorder: LatencyRecorder, count: int = 30) -> None:

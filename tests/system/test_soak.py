@@ -14,7 +14,7 @@ from service.pipelines import Recorder, make_pipeline, small_spec
 
 from edge_ssd.detector import Detector
 from edge_ssd.errors import PublishError
-from edge_ssd.service import capture
+from edge_ssd.service import outage
 from edge_ssd.sources.synthetic import Fault, SyntheticSource
 from edge_ssd.types import FrameResult
 
@@ -66,7 +66,7 @@ class Measured(Moody):
 
 
 def test_a_soak_with_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(outage, "FIRST_RETRY_S", 0.01)
     # pytest keeps every log record of a test, and this one has thousands.
     monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     source = SyntheticSource("camera", 64, 48, 4000, FRAMES, live=True, faults=FAULTS)

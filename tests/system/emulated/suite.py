@@ -19,7 +19,8 @@ STARTS = "starts Python again and again, seconds each here, and waits for no mor
 LAST_WORDS = "quotes the last words of a process that dies; qemu adds its own"
 MINUTES = "takes minutes here, and the arithmetic in it is that of tests which are run"
 PYTHON_ALONE = "minutes of Python, the same on every processor"
-ISOLATED = "tests/detector/test_isolated.py::"
+PULL = "tests/models/pull/test_pull_"
+ISOLATED, DRIFT = "tests/detector/test_isolated", "tests/detector/test_drift"
 MAP = "test_map_of_the_deployed_path[tflite-runtime-ssdlite_mobilenet_v2_coco-0.313]"
 NOT_RUN = {
     "tests/test_readme.py": "measures speed; .ci/run does it natively",
@@ -35,15 +36,21 @@ NOT_RUN = {
     "tests/test_record.py::test_a_recording_made_elsewhere_knows_its_files": MINUTES,
     "tests/models/test_damaged.py": PYTHON_ALONE,
     "tests/models/test_fuzz.py": PYTHON_ALONE,
-    "tests/models/test_pull.py": PYTHON_ALONE,
+    f"{PULL}archives.py": PYTHON_ALONE,
+    f"{PULL}command.py": PYTHON_ALONE,
+    f"{PULL}faults.py": PYTHON_ALONE,
+    f"{PULL}folder.py": PYTHON_ALONE,
+    f"{PULL}resumed.py": PYTHON_ALONE,
+    f"{PULL}trust.py": PYTHON_ALONE,
+    f"{PULL}ways.py": PYTHON_ALONE,
     f"tests/test_coco_map.py::{MAP}": "0.318 on ARM: better, and 0.0004 past the tolerance",
-    f"{ISOLATED}test_an_abort_loses_one_frame_and_is_told": LAST_WORDS,
-    f"{ISOLATED}test_deaths_in_a_row_wait_longer_and_end_it": STARTS,
-    f"{ISOLATED}test_deaths_far_apart_never_end_it": STARTS,
-    f"{ISOLATED}test_while_it_waits_it_says_so_and_does_not_block": STARTS,
-    f"{ISOLATED}test_a_child_that_hangs_ends_with_a_parent_that_is_killed": STARTS,
-    f"{ISOLATED}test_a_stop_does_not_wait_for_a_network_that_starts_again": STARTS,
-    f"{ISOLATED}test_a_stick_that_becomes_ten_times_slower_is_told": "compares times of qemu",
+    f"{ISOLATED}_deaths.py::test_an_abort_loses_one_frame_and_is_told": LAST_WORDS,
+    f"{ISOLATED}_deaths.py::test_deaths_in_a_row_wait_longer_and_end_it": STARTS,
+    f"{ISOLATED}_deaths.py::test_deaths_far_apart_never_end_it": STARTS,
+    f"{ISOLATED}_deaths.py::test_while_it_waits_it_says_so_and_does_not_block": STARTS,
+    f"{ISOLATED}.py::test_a_child_that_hangs_ends_with_a_parent_that_is_killed": STARTS,
+    f"{ISOLATED}_streams.py::test_a_stop_does_not_wait_for_a_network_that_starts_again": STARTS,
+    f"{DRIFT}.py::test_a_stick_that_becomes_ten_times_slower_is_told": "compares times of qemu",
     "tests/detector/test_probe.py::test_what_goes_wrong_is_told_in_one_line": LAST_WORDS,
     "tests/detector/test_probe.py::test_a_hang_is_ended_and_told": STARTS,
 }

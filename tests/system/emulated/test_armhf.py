@@ -18,7 +18,10 @@ pytestmark = pytest.mark.system
 SMOKE = ("tests/detector", "tests/models", "tests/postprocess", "tests/test_boxes.py")
 ALSO_NOT_RUN = {
     "tests/detector/test_delegate.py": "needs a compiler for 32-bit ARM",
+    "tests/detector/test_fallback.py": "likewise",
     "tests/detector/test_isolated.py": "likewise",
+    "tests/detector/test_isolated_deaths.py": "likewise",
+    "tests/detector/test_isolated_streams.py": "likewise",
     "tests/detector/test_probe.py": "likewise",
 }
 """Tests of those that are not run, and why."""
