@@ -16,12 +16,55 @@ wheels=${3:-}
 
 machine=${target%-py3*}
 minor=${target##*-py3}
+pins=$here/constraints/$target.txt
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# Whether pip takes a wheel on the target, by the last three parts of its name.
+fits() {
+    name=$(basename "$1" .whl)
+    platform=${name##*-} name=${name%-*}
+    abi=${name##*-} name=${name%-*}
+    python=${name##*-}
+    case $platform in any | linux_"$machine" | manylinux*_"$machine") ;; *) return 1 ;; esac
+    case $python-$abi in
+        py3-none | py2.py3-none | "cp3$minor-cp3$minor" | "cp3$minor-none") ;;
+        cp3*-abi3) [ "${python#cp3}" -le "$minor" ] ;; # for that Python and every later one
+        *) return 1 ;;
+    esac
+}
+
+# "NAME==VERSION" of each line as wheels are named: only the name's case and punctuation vary.
+as_named() { sed 's/==/ /' | tr 'A-Z.-' 'a-z__' | tr -s _; }
+
+check_wheels() {
+    refill="fill a new folder with deploy/constraints/pins.py download $target FOLDER"
+    [ -d "$wheels" ] || fail "$wheels is no folder: $refill"
+    for wheel in "$wheels"/*.whl; do
+        [ ! -e "$wheel" ] || fits "$wheel" ||
+            fail "$wheel is not for $machine and Python 3.$minor: $refill"
+    done
+    there=$(find "$wheels" -maxdepth 1 -name '*.whl' -printf '%f\n' |
+        sed 's/^\([^-]*\)-\([^-]*\)-.*/\1==\2/' | as_named)
+    { grep -v '^#' "$pins" && echo "edge-ssd==$own_version"; } | while read -r pin; do
+        printf '%s\n' "$there" | grep -qxF "$(echo "$pin" | as_named)" ||
+            fail "$wheels lacks $pin: $refill"
+    done
+}
+
+[ -e "$pins" ] || fail "$target is no target: use the name of a file in deploy/constraints," \
+    "such as aarch64-py311"
 case $machine in
     aarch64) architecture=arm64 ;;
     x86_64) architecture=amd64 ;;
     armv7l) architecture=armhf ;;
 esac
-version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$checkout/edge_ssd/__init__.py")+py3$minor
+own_version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$checkout/edge_ssd/__init__.py")
+version=$own_version+py3$minor
+[ -z "$wheels" ] || check_wheels
 
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
@@ -31,7 +74,7 @@ chmod 755 "$stage"
 files=$stage/usr/lib/edge-ssd
 mkdir -p "$files/deploy/constraints" "$stage/usr/share/doc/edge-ssd" "$stage/DEBIAN"
 cp -R "$here/install.sh" "$here/uninstall.sh" "$here/apt" "$here/udev" "$files/deploy/"
-cp "$here/constraints/$target.txt" "$files/deploy/constraints/"
+cp "$pins" "$files/deploy/constraints/"
 cp -R "$checkout/systemd" "$checkout/configs" "$files/"
 cp "$checkout/LICENSE" "$checkout/NOTICE" "$stage/usr/share/doc/edge-ssd/"
 if [ -n "$wheels" ]; then

@@ -16,7 +16,8 @@ command=/usr/local/bin/edge-ssd
 units=/usr/lib/systemd/system
 wheels=
 dry_run=
-work=/tmp/edge-ssd.XXXXXX
+work=$opt.tmp # on the card, not in /tmp: that may be half of a small memory, as on Trixie
+begun=$opt.begun # is there from a first installation's switch until its service is enabled
 pins=
 undo=
 
@@ -43,7 +44,7 @@ leave() {
         eval "$undo"
         say "All is as it was before, except for new Debian packages and groups" >&2
     fi
-    rm -rf "$work"
+    [ -n "$dry_run" ] || rm -rf "$work"
     exit "$status"
 }
 
@@ -87,13 +88,15 @@ lock() {
 }
 
 # The system's own architecture: a 32-bit Pi OS often has a 64-bit kernel, so uname misleads.
+# And the MB it needs: a finished environment, measured by du (262, 355 and 57 for Python 3.11),
+# and a tenth; the downloads pip holds meanwhile (73, 103 and 13), and 30 for building ours.
 find_machine() {
     command -v dpkg >/dev/null || fail "this is no Debian: use Raspberry Pi OS or Debian"
     debian=$(dpkg --print-architecture)
     case $debian in
-        arm64) machine=aarch64 ;;
-        amd64) machine=x86_64 ;;
-        armhf) machine=armv7l ;;
+        arm64) machine=aarch64 environment=290 downloads=105 ;;
+        amd64) machine=x86_64 environment=390 downloads=135 ;;
+        armhf) machine=armv7l environment=65 downloads=45 ;;
         *) fail "no TensorFlow Lite runtime exists for $debian: use a 64-bit ARM or x86 machine" ;;
     esac
     if [ "$(uname -m)" = armv6l ]; then
@@ -113,29 +116,57 @@ find_pins() {
     fail "Python $python is not supported: use Raspberry Pi OS or Debian, 12 or newer"
 }
 
+find_folders() {
+    previous=$(readlink "$opt" || true)
+    new=$opt.a
+    [ "$previous" != "$new" ] || new=$opt.b
+    first=
+    if [ -z "$previous" ] || [ -e "$begun" ]; then first=yes; fi
+}
+
+# For an upgrade as well: the version before stays until the new one works. What an
+# installation that was killed left makes room.
+check_space() {
+    needed=$environment
+    [ -n "$wheels" ] || needed=$((needed + downloads))
+    place=/opt
+    [ -d "$place" ] || place=/
+    free=$(($(stat --file-system --format='%a * %S' "$place") / 1048576))
+    left=$(du --summarize --total --block-size=1M "$new" "$work" 2>/dev/null | tail -n 1 | cut -f 1)
+    free=$((free + left))
+    [ "$free" -ge "$needed" ] || fail "$place needs $needed MB of free space and has $free:" \
+        "make room (sudo apt clean; sudo journalctl --vacuum-size=50M) or use a larger card"
+    [ -z "$dry_run" ] || step "free space: $place needs $needed MB and has $free"
+}
+
 is_installed() {
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
+apt_install() {
+    # A power cut in the middle of dpkg leaves packages that apt refuses to go on with.
+    run env DEBIAN_FRONTEND=noninteractive dpkg --configure -a &&
+        run apt-get update &&
+        run env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+}
+
 install_packages() {
     [ -z "${DPKG_MAINTSCRIPT_NAME:-}" ] || return 0 # they are the package's dependencies
-    needed=$(cat "$here/apt/all.txt" "$here/apt/$machine.txt" 2>/dev/null || true)
     missing=
-    for package in $needed; do
+    for package in $(cat "$here/apt/all.txt" "$here/apt/$machine.txt" 2>/dev/null || true); do
         is_installed "$package" || missing="$missing $package"
     done
     if [ -n "$missing" ]; then
         step "Debian packages:$missing"
-        run apt-get update
         # shellcheck disable=SC2086 # several words
-        run env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+        apt_install $missing || fail "this needs, once, a network and$missing: see above"
     fi
     if [ -e /etc/rpi-issue ] && ! is_installed python3-picamera2; then
         step "picamera2, for cameras on the Pi's own connector"
-        run env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -y --no-install-recommends python3-picamera2 ||
+        apt_install python3-picamera2 ||
             warn "a Pi camera will not work before: sudo apt install python3-picamera2"
     fi
+    [ -n "$dry_run" ] || check_space # they may have taken it
 }
 
 # The groups that own cameras, the GPU and the Coral stick.
@@ -146,9 +177,6 @@ make_groups() {
 }
 
 build_environment() {
-    previous=$(readlink "$opt" || true)
-    new=$opt.a
-    [ "$previous" != "$new" ] || new=$opt.b
     step "a virtual environment in $new"
     undo_with "rm -rf $new"
     run rm -rf "$new"
@@ -191,17 +219,23 @@ try_it() {
     grep -q '"schema":' "$work/trial.jsonl" || fail "the new environment gave no message"
 }
 
-# place MODE FILE TARGET
+# put MODE FILE TARGET: a power cut leaves the old file or the new one, never a part.
+put() {
+    install -D -m "$1" "$2" "$3.next" && sync "$3.next" && mv -f "$3.next" "$3"
+}
+
+# place MODE FILE TARGET: so that it can be taken back.
 place() {
+    ! exists "$3.next" || run rm -f "$3.next" # from an installation that was killed
     if [ -e "$3" ]; then
         cmp -s "$2" "$3" && return
         saved=$work/$(basename "$3")
         run cp -p "$3" "$saved"
-        undo_with "cp -p $saved $3"
+        undo_with "put $1 $saved $3"
     else
-        undo_with "rm -f $3"
+        undo_with "rm -f $3 $3.next"
     fi
-    run install -D -m "$1" "$2" "$3"
+    run put "$1" "$2" "$3"
 }
 
 place_system_files() {
@@ -240,6 +274,10 @@ point_to() {
 
 switch() {
     step "$opt leads to $new"
+    if [ -z "$previous" ]; then
+        undo_with "rm -f $begun"
+        run touch "$begun"
+    fi
     run sync # a power cut must not leave half of it
     if [ -n "$previous" ]; then undo_with "point_to $previous"; else undo_with "rm -f $opt"; fi
     run point_to "$new"
@@ -269,10 +307,11 @@ restore_services() {
     for unit in $running; do start "$unit"; done
 }
 
-# Returns when it has inferred its first frame, or failed to.
+# start UNIT [SECONDS]: until it has inferred its first frame, failed to, or the time is up; then
+# it goes on by itself.
 start() {
     run systemctl reset-failed "$1" 2>/dev/null || true
-    run systemctl restart "$1" 2>/dev/null
+    run timeout "${2:-0}" systemctl restart "$1" 2>/dev/null
 }
 
 status_of() { systemctl show --property=StatusText --value "$1"; }
@@ -280,7 +319,7 @@ status_of() { systemctl show --property=StatusText --value "$1"; }
 # What ran must run again, or all is undone; what waits for its camera may go on waiting.
 start_services() {
     step "services"
-    if [ -z "$previous" ]; then
+    if [ -n "$first" ]; then
         undo_with "systemctl --quiet disable --now edge-ssd"
         run systemctl --quiet enable edge-ssd
         troubled="$troubled edge-ssd.service"
@@ -291,12 +330,14 @@ start_services() {
         start "$unit" || fail "$unit ran before, and now: $(status_of "$unit")"
     done
     for unit in $troubled; do
-        start "$unit" || warn "$unit is not ready yet: $(status_of "$unit")"
+        start "$unit" 30 || warn "$unit is not ready yet: $(status_of "$unit")"
     done
 }
 
 finish() {
     undo=
+    run sync # before what a power cut would bring back is removed
+    run rm -f "$begun"
     [ -z "$previous" ] || run rm -rf "$previous"
     step "doctor"
     run "$opt/bin/edge-ssd" doctor --config "$etc/edge-ssd.yaml" ||
@@ -309,10 +350,12 @@ main() {
     check_rights
     find_machine
     find_pins # refuses, if it must, before anything is touched
+    [ -n "$dry_run" ] || lock
+    find_folders
+    check_space
     if [ -z "$dry_run" ]; then
-        lock
-        work=$(mktemp -d "$work")
-        export TMPDIR="$work" # what an interrupted step leaves there goes with it
+        rm -rf "$work"
+        mkdir -m 700 "$work"
     fi
     trap leave EXIT
     trap 'say "interrupted" >&2; exit 130' HUP INT TERM
@@ -320,6 +363,7 @@ main() {
     find_pins
     [ -n "$pins" ] || { say "   the rest depends on the Python that this installs" && exit; }
     make_groups
+    export TMPDIR="$work" # what an interrupted step leaves there goes with it
     build_environment
     note_services
     place_system_files

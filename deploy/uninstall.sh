@@ -24,7 +24,9 @@ remove_services() {
         ! systemd_runs || systemctl stop "$unit" 2>/dev/null || true
         systemctl --quiet disable "$unit" 2>/dev/null || true
     done
-    rm -f /usr/lib/systemd/system/edge-ssd.service /usr/lib/systemd/system/edge-ssd@.service
+    for unit in edge-ssd.service edge-ssd@.service; do
+        rm -f "/usr/lib/systemd/system/$unit" "/usr/lib/systemd/system/$unit.next"
+    done
     if systemd_runs; then
         systemctl daemon-reload
         systemctl reset-failed 'edge-ssd.service' 'edge-ssd@*.service' 2>/dev/null || true
@@ -32,14 +34,16 @@ remove_services() {
 }
 
 remove_files() {
-    rm -f /usr/lib/tmpfiles.d/edge-ssd.conf /usr/lib/udev/rules.d/60-edge-ssd.rules
+    for file in tmpfiles.d/edge-ssd.conf udev/rules.d/60-edge-ssd.rules; do
+        rm -f "/usr/lib/$file" "/usr/lib/$file.next" # .next: of an installation that was killed
+    done
     rm -rf /run/lock/edge-ssd
     [ ! -S /run/udev/control ] || udevadm control --reload
     if [ "$(readlink /usr/local/bin/edge-ssd)" = "$opt/bin/edge-ssd" ]; then
         rm /usr/local/bin/edge-ssd
     fi
     case $(readlink "$opt" || true) in "$opt.a" | "$opt.b") rm "$opt" ;; esac
-    rm -rf "$opt.a" "$opt.b" "$opt.next"
+    rm -rf "$opt.a" "$opt.b" "$opt.next" "$opt.tmp" "$opt.begun"
     [ -z "$purge" ] || rm -rf "$etc"
 }
 

@@ -6,6 +6,7 @@ Both need root. Nothing is left behind but the folders, which are the caller's.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -149,7 +150,9 @@ def copy_checkout(folder: Path, version: str | None = None) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(CHECKOUT / name, folder)
     if version:
-        (folder / "edge_ssd" / "__init__.py").write_text(f'__version__ = "{version}"\n')
+        init = folder / "edge_ssd" / "__init__.py"
+        line = f'__version__ = "{version}"'
+        init.write_text(re.sub("(?m)^__version__ = .*", line, init.read_text()))
     return folder
 
 

@@ -32,10 +32,13 @@ def guide(line: str) -> str:
     return line.replace("sudo ", "")
 
 
-def install(machine: Machine, checkout: str = "first", *options: str) -> Finished:
+def install(
+    machine: Machine, checkout: str = "first", *options: str, **environment: str
+) -> Finished:
     """Install offline, as the guide says, from a checkout in /srv."""
     line = guide("sudo deploy/install.sh --wheels wheels")
-    return machine.run("env", "-C", f"/srv/{checkout}", *line.split(), *options)
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    return machine.run("env", "-C", f"/srv/{checkout}", *variables, *line.split(), *options)
 
 
 def restart(machine: Machine) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from system.booted import Finished, Machine, copy_checkout, run
+from system.booted import CHECKOUT, Finished, Machine, add_wheel, copy_checkout, run
 from system.installed import CONFIG, configure, guide, install, recorded, wait_for_more
 
 pytestmark = pytest.mark.system
@@ -58,7 +58,8 @@ def test_its_whole_life(clean: Machine, srv: Path) -> None:
 
     process = machine.unit("MainPID")
     newer = copy_checkout(srv / "newer", "7.8")
-    upgraded = apt_install(machine, build(newer, wheels))
+    add_wheel(newer, wheels)
+    upgraded = apt_install(machine, build(newer, newer / "wheels"))
     assert upgraded.returncode == 0, upgraded.stdout
     assert machine.ask("dpkg-query", "-W", "-f", "${Version}", "edge-ssd") == "7.8+py311"
     assert machine.unit("MainPID") != process
@@ -67,8 +68,9 @@ def test_its_whole_life(clean: Machine, srv: Path) -> None:
 
     process = machine.unit("MainPID")
     unfit = copy_checkout(srv / "unfit", "7.9")
-    (unfit / "no-wheels").mkdir()
-    failed = apt_install(machine, build(unfit, unfit / "no-wheels"))
+    add_wheel(unfit, wheels)
+    next((unfit / "wheels").glob("edge_ssd-*")).write_bytes(b"not a wheel")
+    failed = apt_install(machine, build(unfit, unfit / "wheels"))
     assert failed.returncode != 0
     assert machine.unit("MainPID") == process
     wait_for_more(machine)
@@ -81,6 +83,57 @@ def test_its_whole_life(clean: Machine, srv: Path) -> None:
     purged = machine.run(*guide("sudo apt purge edge-ssd").split(), "-y")
     assert purged.returncode == 0, purged.stdout
     assert machine.listing() == before
+
+
+def refused(checkout: Path, target: str, wheels: Path) -> str:
+    """Return the one line with which no package is built."""
+    dist = wheels.parent / "dist"
+    finished = run(checkout / "deploy" / "build_deb.sh", target, dist, wheels)
+    assert finished.returncode == 1, finished.stdout
+    (line,) = finished.stdout.splitlines()
+    assert not dist.exists()
+    return line
+
+
+NUMPY = "numpy-1.26.4-cp311-cp311"
+
+
+@pytest.mark.parametrize(
+    ("target", "wheel"),
+    [
+        ("aarch64-py311", f"{NUMPY}-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"),
+        ("aarch64-py311", f"{NUMPY}-musllinux_1_1_aarch64.whl"),
+        ("x86_64-py311", f"{NUMPY}-macosx_10_9_x86_64.whl"),
+        ("aarch64-py313", f"{NUMPY}-manylinux2014_aarch64.whl"),
+        ("aarch64-py311", "protobuf-7.36.2-cp312-abi3-manylinux2014_aarch64.whl"),
+    ],
+)
+def test_a_wheel_of_another_machine_is_refused(tmp_path: Path, target: str, wheel: str) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    for name in ("click-8.5.1-py3-none-any.whl", wheel):
+        (wheels / name).touch()
+    machine, minor = target.split("-py3")
+    expected = f"error: {wheels / wheel} is not for {machine} and Python 3.{minor}: fill a new "
+    assert refused(CHECKOUT, target, wheels).startswith(expected)
+
+
+def test_an_incomplete_folder_of_wheels_is_refused(srv: Path, tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    shutil.copytree(srv / "first" / "wheels", wheels)
+    next(wheels.glob("tqdm-*")).unlink()
+    assert f"{wheels} lacks tqdm==" in refused(srv / "first", TARGET, wheels)
+
+
+def test_wheels_of_an_earlier_version_are_refused(srv: Path, tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    shutil.copytree(srv / "first" / "wheels", wheels)
+    later = copy_checkout(tmp_path / "later", "9.9")
+    assert f"{wheels} lacks edge-ssd==9.9" in refused(later, TARGET, wheels)
+
+
+def test_a_misspelt_target_is_refused(tmp_path: Path) -> None:
+    assert "aarch64-py39 is no target" in refused(CHECKOUT, "aarch64-py39", tmp_path / "wheels")
 
 
 def test_one_can_be_built_for_a_pi_on_any_machine(tmp_path: Path) -> None:

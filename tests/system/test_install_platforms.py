@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,38 @@ def test_a_system_that_is_no_debian_is_refused(root: Path) -> None:
     finished = chroot_into(root, INSTALL, "--dry-run")
     assert (finished.returncode, finished.stdout.count("\n")) == (1, 1)
     assert "use Raspberry Pi OS or Debian" in finished.stdout
+
+
+def small_card(root: Path, size: str) -> Path:
+    """Make /opt a file system of that size."""
+    booted.run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", root / "opt", check=True)
+    return root / "opt"
+
+
+def test_a_full_card_is_told_before_anything_is_written(root: Path) -> None:
+    opt, changes = small_card(root, "20m"), root.parent / "upper"
+    before = set(changes.rglob("*"))
+    needed = []
+    for options in ("--dry-run --wheels /srv/first/wheels", "--wheels /srv/first/wheels", ""):
+        finished = chroot_into(root, INSTALL, *options.split())
+        assert finished.returncode == 1
+        (line,) = finished.stdout.splitlines()
+        told = re.match(r"error: /opt needs (\d+) MB of free space and has 20: make room ", line)
+        assert told, line
+        needed.append(int(told[1]))
+    assert needed[0] == needed[1] < needed[2]  # what is downloaded needs space, too
+    assert (list(opt.iterdir()), set(changes.rglob("*"))) == ([], before)
+
+
+def test_what_a_killed_installation_left_makes_room(root: Path) -> None:
+    opt = small_card(root, "400m")
+    for folder, status in (("edge-ssd.a", 0), ("another-program", 1)):
+        (opt / folder).mkdir()
+        booted.run("fallocate", "--length=250M", opt / folder / "file", check=True)
+        finished = chroot_into(root, INSTALL, "--dry-run", "--wheels", "/srv/first/wheels")
+        assert finished.returncode == status, finished.stdout
+        assert (opt / folder / "file").exists()
+        shutil.rmtree(opt / folder)
 
 
 def test_only_root_may_install(root: Path) -> None:
