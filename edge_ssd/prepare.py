@@ -21,7 +21,7 @@ from edge_ssd.boxes import iou_yxyx
 from edge_ssd.detector import Detector
 from edge_ssd.errors import EdgeSsdError, InputError, ModelError, UsageError
 from edge_ssd.files import replacing
-from edge_ssd.models import catalogue, embedded, loading, manifest
+from edge_ssd.models import catalogue, embedded, golden, loading, manifest
 from edge_ssd.models.graph import EDGETPU_OP, POSTPROCESS_OP, Graph, custom_options
 from edge_ssd.models.requantise import requantise
 from edge_ssd.models.spec import ModelSpec
@@ -37,7 +37,6 @@ SCORE_TOLERANCE = 0.1
 OVERLAP_TOLERANCE = 0.9
 """What the boxes of the best anchors must overlap with the original's by on average (IoU)."""
 
-_PICTURE = Path(__file__).parent / "doctor" / "data" / "golden.jpg"
 _SHAPES = 4
 _BEST = 20
 
@@ -218,7 +217,7 @@ def _scores(heads: RawHeads, spec: ModelSpec) -> NDArray[np.float32]:
 
 def _pictures() -> Iterator[Frame]:
     """A photo, its mirror image, and moving shapes."""
-    photo = read_image(_PICTURE)
+    photo = read_image(golden.PHOTO)
     for number, image in enumerate((photo, photo[:, ::-1].copy())):
         yield Frame(image, PixelFormat.BGR, "prepare", number, *capture_times())
     shapes = SyntheticSource("prepare", 640, 480, None, None, live=False)

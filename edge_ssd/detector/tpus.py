@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +36,10 @@ def find(root: Path = Path("/")) -> list[Tpu]:
 
 def holders(node: Path) -> list[str]:
     """Return ``pid (command)`` of each process that has ``node`` open, where /proc shows it."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if any(entry.readlink() == node for entry in (process / "fd").iterdir()):
+    wanted, found = _identity(node), []
+    for process in Path("/proc").glob("[0-9]*") if wanted else ():
+        with suppress(OSError):  # it has ended, or is another user's
+            if any(_identity(entry) == wanted for entry in (process / "fd").iterdir()):
                 found.append(describe_process(int(process.name)))
     return found
 
@@ -50,6 +51,17 @@ def describe_process(pid: int) -> str:
         if command:
             return f"{pid} ({command.decode('utf-8', 'replace')[:120]})"
     return str(pid)
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Return what a file is, whatever a container calls it: a device by its number."""
+    try:
+        found = path.stat()
+    except OSError:  # it has just been closed, or unplugged
+        return None
+    if stat.S_ISCHR(found.st_mode):
+        return (found.st_rdev,)
+    return found.st_dev, found.st_ino
 
 
 def _usb(root: Path, folder: Path) -> Tpu | None:

@@ -116,6 +116,11 @@ class System:
         """Return an absolute path as it is below ``root``; a relative one is left alone."""
         return self.root / str(path)[1:] if Path(path).is_absolute() else Path(path)
 
+    def inside(self, file: Path) -> Path:
+        """Return how this system calls a file below ``root``, links followed."""
+        found, root = file.resolve(), self.root.resolve()
+        return Path("/") / found.relative_to(root) if found.is_relative_to(root) else found
+
     def read(self, path: str | Path) -> str:
         """Return a file's text; empty where it is missing or hidden."""
         try:
@@ -126,6 +131,16 @@ class System:
     def exists(self, path: str | Path) -> bool:
         """Whether there is such a file, and it shows."""
         return self.path(path).exists()
+
+    def missing(self, path: str | Path) -> bool:
+        """Whether there is no such file; one that is hidden from this user may be there."""
+        try:
+            self.path(path).stat()
+        except PermissionError:
+            return False
+        except OSError:
+            return True
+        return False
 
     def glob(self, pattern: str) -> list[Path]:
         """Return what fits an absolute pattern, in order; as paths within this system."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 
-from edge_ssd.doctor import board, camera_access, machine, network, service, storage
+from edge_ssd.doctor import (
+    board,
+    camera_access,
+    credentials,
+    machine,
+    network,
+    outputs,
+    service,
+    storage,
+)
 from edge_ssd.doctor.check import Check, Finding, Situation
 
 
@@ -62,6 +71,8 @@ CHECKS = (
     Check("clock", board.clock, _never),
     Check("disk space", storage.space),
     Check("sd card", storage.wear, _never),
+    Check("outputs", outputs.outputs, exit_code=78),
     Check("broker", network.brokers),
+    Check("credentials", credentials.credentials, exit_code=78),
     Check("service", service.service),
 )  # fmt: skip

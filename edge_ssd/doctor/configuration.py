@@ -7,6 +7,7 @@ import os
 from edge_ssd.config import Config
 from edge_ssd.doctor.check import Finding, Situation, fail, ok, skipped
 from edge_ssd.doctor.readable import closed_to_service
+from edge_ssd.doctor.sandbox import properties
 from edge_ssd.errors import ConfigError, RuntimeMissingError
 
 
@@ -19,7 +20,8 @@ def configuration(situation: Situation) -> Finding:
     try:
         from edge_ssd.service import build  # noqa: PLC0415 - numpy may be what is broken
 
-        build.pipeline(_without_credential(situation.config))
+        config = _without_credential(situation.config)
+        build.pipeline(_without_files(config) if properties(situation) else config)
     except ConfigError as error:
         return fail(f"{situation.path}: {error.problem}", error.remedy or "correct these options")
     except (ImportError, RuntimeMissingError) as error:
@@ -35,3 +37,17 @@ def _without_credential(config: Config) -> Config:
         return config
     source = config.source.model_copy(update={"username": None, "password_credential": None})
     return config.model_copy(update={"source": source})
+
+
+def _without_files(config: Config) -> Config:
+    """Return it without the files that an installed service writes: what this user may is not
+    what that may, and the check of outputs tells. Those that are given twice stay.
+    """
+    paths = [getattr(section, "path", None) for section in config.publishers]
+    files = [path and path.resolve() for path in paths]
+    kept = [
+        section
+        for section, file in zip(config.publishers, files, strict=True)
+        if file is None or files.count(file) > 1
+    ]
+    return config.model_copy(update={"publishers": tuple(kept)})

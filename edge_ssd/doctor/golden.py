@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 
 from edge_ssd.boxes import iou_yxyx
 from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
 from edge_ssd.doctor.check import Finding, Situation, fail, ok
+from edge_ssd.models import golden
 from edge_ssd.service import build
 from edge_ssd.sources.base import capture_times
 from edge_ssd.sources.images import read_image
 from edge_ssd.types import Frame, PixelFormat
 
-GOLDEN = Path(__file__).parent / "data" / "golden.json"
-"""The picture's origin and licence, and what the bundled model finds in it."""
 # The two runtimes differ by about one step of 1/256, decoders and resizers by a few.
 _SCORE_TOLERANCE = 0.1
 _LEAST_IOU = 0.8
@@ -25,11 +23,11 @@ _REMEDY = "the runtime computes wrongly: reinstall it, or try the other one (mod
 
 def golden_detection(situation: Situation) -> Finding:
     """The bundled model finds in a known picture what it should."""
-    wanted = json.loads(GOLDEN.read_text("utf-8"))
+    wanted = json.loads(golden.EXPECTED.read_text("utf-8"))
     options = ModelOptions(name=wanted["model"], runtime=situation.model.runtime, threads=1)
     network = build.detector(options, PreprocessOptions())
     names = build.labels_of(network)
-    picture = read_image(GOLDEN.with_name(wanted["file"]))
+    picture = read_image(golden.PHOTO)
     geometry = network.set_frame(Frame(picture, PixelFormat.BGR, "golden", 0, *capture_times()))
     postprocess = build.postprocessor(network, names, PostprocessSection())
     found = postprocess(network.invoke(), geometry)

@@ -29,12 +29,11 @@ def closed_to_service(situation: Situation, *files: Path) -> Finding | None:
 
 
 def _open_to_all(system: System, file: Path) -> bool:
-    found, root = file.resolve(), system.root.resolve()
-    inside = Path("/") / found.relative_to(root) if found.is_relative_to(root) else found
+    inside = system.inside(file)
     if any(inside.is_relative_to(folder) for folder in _HIDDEN):
         return False
     folders = [system.path(parent) for parent in inside.parents[:-1]]
-    return _allows(found, stat.S_IROTH) and all(_allows(f, stat.S_IXOTH) for f in folders)
+    return _allows(file, stat.S_IROTH) and all(_allows(f, stat.S_IXOTH) for f in folders)
 
 
 def _allows(file: Path, permission: int) -> bool:

@@ -45,6 +45,12 @@ def unit_of(situation: Situation) -> str:
     return _SINGLE if path.stem == "edge-ssd" else f"edge-ssd@{path.stem}.service"
 
 
+def installed_unit(situation: Situation) -> str:
+    """Return the unit that reads the configuration; empty where systemd knows none."""
+    own = unit_of(situation)
+    return own if own and any(unit["Id"] == own for unit in units(situation.system, own)) else ""
+
+
 def unseen_units(system: System) -> list[str]:
     """Return the running units whose open files do not show to this user."""
     if system.is_root:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
+# Majors whose numbers begin anew in each container's /dev/pts.
+_TERMINALS = range(136, 144)
+_Identity = tuple[int, ...]
 
 
 def holders(*devices: str | Path) -> list[str]:
@@ -26,17 +29,29 @@ def holders(*devices: str | Path) -> list[str]:
 
 def pids(*devices: str | Path) -> list[int]:
     """Return the ids of the processes that ``holders`` names."""
-    patterns = [os.path.realpath(device) for device in devices]
-    others = {int(path.name) for path in _PROC.glob("[0-9]*")} - {os.getpid()}
-    return [pid for pid in sorted(others) if _has_open(_PROC / str(pid), patterns)]
+    files = [file for device in devices for file in _files(Path(device))]
+    wanted = {_identity(file) for file in files} - {None}
+    others = {int(path.name) for path in _PROC.glob("[0-9]*")} - {os.getpid()} if wanted else ()
+    return [pid for pid in sorted(others) if _has_open(_PROC / str(pid), wanted)]
 
 
-def _has_open(process: Path, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatch(path, pattern) for path in _open(process) for pattern in patterns)
+def _files(device: Path) -> list[Path]:
+    # As a name first: one in by-id may have a bracket.
+    return [device] if os.path.lexists(device) else list(device.parent.glob(device.name))
 
 
-def _open(process: Path) -> Iterator[str]:
+def _has_open(process: Path, wanted: Container[_Identity | None]) -> bool:
     with suppress(OSError):  # it has ended, or is another user's
-        for descriptor in (process / "fd").iterdir():
-            with suppress(OSError):
-                yield str(descriptor.readlink())
+        return any(_identity(entry) in wanted for entry in (process / "fd").iterdir())
+    return False
+
+
+def _identity(path: Path) -> _Identity | None:
+    """Return what a file is, whatever a container calls it: a device by its number."""
+    try:
+        found = path.stat()
+    except OSError:  # it has just been closed, or unplugged
+        return None
+    if stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) not in _TERMINALS:
+        return (found.st_rdev,)
+    return found.st_dev, found.st_ino

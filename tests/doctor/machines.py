@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ UNIT = {
     "ExecMainCode": "1", "ExecMainStatus": "0", "NRestarts": "0", "User": "edge-ssd",
     "SupplementaryGroups": "video render plugdev",
 }  # fmt: skip
+SHIPPED = Path(__file__).parents[2] / "systemd/edge-ssd.service"
 GROUPS = "root:x:0:\nvideo:x:44:\nrender:x:105:\nplugdev:x:46:\n"
 
 
@@ -44,6 +46,19 @@ class FakeMachine:
         (self.root / "run/systemd/system").mkdir(parents=True, exist_ok=True)
         lines = [f"{name}={value}" for name, value in (UNIT | changes).items()]
         self.answers["systemctl"] = "\n".join(lines) + "\n"
+
+    def sandbox(self, **changes: object) -> None:
+        """Run systemd, which tells of the shipped unit over D-Bus as `busctl` prints it."""
+        if "systemctl" not in self.answers:
+            self.unit()
+        lines = [line.split("=", 1) for line in SHIPPED.read_text().splitlines() if "=" in line]
+        told: dict[str, object] = {"User": "edge-ssd"}
+        told |= {name: value for name, value in lines if name in ("ProtectSystem", "ProtectHome")}
+        told |= {name: value == "yes" for name, value in lines if name == "PrivateTmp"}
+        lists = ("ReadWritePaths", "RuntimeDirectory", "SupplementaryGroups")
+        told |= {name: value.split() for name, value in lines if name in lists}
+        data = {name: {"type": "v", "data": value} for name, value in (told | changes).items()}
+        self.answers["busctl"] = json.dumps({"type": "a{sv}", "data": [data]})
 
     def stick(self, usb_id: str = "18d1:9302", speed: int = 5000) -> Path:
         """Plug an Edge TPU in; return its device file."""
