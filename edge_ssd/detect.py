@@ -13,10 +13,11 @@ from edge_ssd.config import JsonLinesPublisher as JsonLinesOptions
 from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
 from edge_ssd.draw import annotate, save
 from edge_ssd.errors import PublishError, UsageError
+from edge_ssd.files import check_writable
 from edge_ssd.models.wording import counted
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.publishers.table import TablePublisher
-from edge_ssd.service import build
+from edge_ssd.service import build, outlets
 from edge_ssd.service.pipeline import Outlet, Pipeline
 from edge_ssd.sources.base import Source
 from edge_ssd.sources.recorded import open_paths
@@ -48,7 +49,7 @@ def pipeline(
     labels = build.labels_of(network)
     publishers: list[Publisher] = [ProgressBar(source)]
     if as_json:
-        publishers.append(build.publisher(JsonLinesOptions(type="jsonl"), source.name))
+        publishers.append(outlets.publisher(JsonLinesOptions(type="jsonl"), source.name))
     else:
         publishers += [TablePublisher(_print), Summary(source)]
     if annotate_to:
@@ -100,9 +101,11 @@ class AnnotatedPictures(Publisher):
     def open(self) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            check_writable(self._folder)
         except OSError as error:
             raise PublishError(
-                f"{self._folder} cannot be made: {error.strerror}", "name another folder"
+                f"{self._folder} cannot be made or written to: {error.strerror}",
+                "name another folder",
             ) from None
 
     def publish(self, result: FrameResult) -> None:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, and folders that everybody may read."""
+"""Files that are whole or not there at all, and what this user may read and write."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from edge_ssd.errors import PublishError
+
+_HOMES = ("/home", "/root", "/run/user")
 
 
 @contextmanager
@@ -39,6 +43,15 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
         _sync(path.parent)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file that is to be written in what goes wrong: PublishError for any OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise PublishError(f"{path} cannot be written: {error.strerror}", "run as root") from None
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it, readable by all whatever the umask. Raises OSError."""
     if path.is_dir():
@@ -51,13 +64,46 @@ def make_folder(path: Path) -> None:
 def check_folder(path: Path) -> None:
     """Make a folder if need be, and see that files can be made in it. Raises OSError."""
     make_folder(path)
-    with tempfile.TemporaryFile(dir=path):
+    check_writable(path)
+
+
+def check_writable(folder: Path) -> None:
+    """See that files can be made in a folder. Raises OSError."""
+    with tempfile.TemporaryFile(dir=folder):
         pass
 
 
 def is_file(path: Path) -> bool:
     """Whether a file is there and can be seen; False where the folder above may not be read."""
     return os.path.isfile(path)  # noqa: PTH113 - Path's raises for what it may not look at
+
+
+def hidden(path: Path) -> PermissionError | None:
+    """Return the error where permissions hide whether there is such a file, or else None."""
+    try:
+        path.stat()
+    except PermissionError as error:
+        return error
+    except (OSError, ValueError):
+        pass  # no such file, or a name that no file can have
+    return None
+
+
+def may(path: Path, wanted: int) -> bool:
+    """Whether this user may do so with what is there; wanted: os.R_OK, os.W_OK, os.X_OK."""
+    return os.access(path, wanted, effective_ids=True)
+
+
+def remedy(path: Path, error: OSError) -> str:
+    """Return what to do about a file that cannot be read."""
+    if not isinstance(error, PermissionError):
+        return "check the path"
+    if any(path.is_relative_to(home) for home in _HOMES):
+        return (
+            "put it below /etc/edge-ssd or /usr/local/share: services may not look into home "
+            "folders"
+        )
+    return "let the user that runs this read it, and enter the folders above it"
 
 
 def _sync(path: Path) -> None:

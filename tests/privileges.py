@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _VERSION_3 = 0x20080522  # linux/capability.h
-_MAY_PASS_PERMISSIONS = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+_DAC_OVERRIDE, _DAC_READ_SEARCH = 1, 2
+_MAY_PASS_PERMISSIONS = 1 << _DAC_OVERRIDE | 1 << _DAC_READ_SEARCH
+_PR_CAPBSET_DROP = 24  # linux/prctl.h
 
 
 @contextmanager
@@ -25,6 +27,13 @@ def without_root_rights() -> Iterator[None]:
     finally:
         sets[0] = effective
         _call("capset", header, sets)
+
+
+def give_up_root_rights() -> None:
+    """Likewise for good, and for the program that this process runs next (a ``preexec_fn``)."""
+    if os.geteuid() == 0:
+        for right in (_DAC_OVERRIDE, _DAC_READ_SEARCH):
+            _call("prctl", _PR_CAPBSET_DROP, right, 0, 0, 0)
 
 
 def _call(name: str, *arguments: object) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from command import command, edge_ssd, environment
+from privileges import give_up_root_rights
+from tflite_builder import Model
 from tflite_models import classifier_model, edgetpu_model, raw_heads_model
 
 FAILED, USAGE, BAD_CONFIG, UNAVAILABLE = 1, 2, 78, 69
@@ -62,6 +66,16 @@ def an_empty_folder(folder: Path) -> list[object]:
     return detect(folder, "empty")
 
 
+def a_model_without_an_input(folder: Path) -> list[object]:
+    """litert 2.3 crashes on it, which would end `detect` without a word."""
+    model = Model().tensor("image", (1, 48, 48, 3)).constant("begin", np.zeros(4, np.int32))
+    model.tensor("boxes", (1, 12, 4)).tensor("scores", (1, 12, 4))
+    for name in ("boxes", "scores"):
+        model.op("SLICE", ("image", "begin"), (name,))
+    content = model.build(("image",), ("boxes", "scores"))
+    return detect(folder, model=write(folder, "m.tflite", content).name)
+
+
 def a_folder_as_model(folder: Path) -> list[object]:
     return ["detect", folder / "good.jpg", "--model", folder]
 
@@ -86,6 +100,11 @@ DETECT: dict[str, tuple[Case, int, str]] = {
         model_of("cut.tflite", raw_heads_model()[:400]),
         FAILED,
         r"cut\.tflite.* (damaged|cannot be run)",
+    ),
+    "model that lacks an input": (
+        a_model_without_an_input,
+        FAILED,
+        r"m\.tflite: the model file is damaged: operator 0, SLICE, has 2 of the 3 inputs it needs",
     ),
     "classifier": (
         model_of("classifier.tflite", classifier_model()),
@@ -227,6 +246,177 @@ def test_run(text: str, code: int, expected: str, folder: Path) -> None:
     assert finished.returncode == code, finished.stderr
     assert re.search(expected, one_line(finished))
     assert not finished.stdout
+
+
+# --- What this user may not read: a folder below which nothing may be seen ---
+
+
+@pytest.fixture
+def secret(folder: Path) -> Iterator[Path]:
+    """A folder with everything good in it, which only its owner's superior may enter."""
+    secret = folder / "secret"
+    (secret / "pictures").mkdir(parents=True)
+    for name in ("good.jpg", "pictures/good.jpg"):
+        (secret / name).write_bytes((folder / "good.jpg").read_bytes())
+    (secret / "small.tflite").write_bytes((folder / "small.tflite").read_bytes())
+    (secret / "labels.txt").write_text("person\nbicycle\ncar\n")
+    annotations = {
+        "images": [{"id": 1, "file_name": "good.jpg"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 1, 9, 9]}],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    for place in (folder, secret):
+        (place / "coco.json").write_text(json.dumps(annotations))
+        (place / "c.yaml").write_text("source: {type: synthetic}\n")
+    secret.chmod(0)
+    yield secret
+    secret.chmod(0o700)
+
+
+def refused(*arguments: object) -> tuple[int, str]:
+    """Run as a user who is not root; return the exit code, and the one line of the error.
+
+    check-config's line has no word before it. Warnings may precede it.
+    """
+    finished = subprocess.run(
+        command(arguments), capture_output=True, text=True, check=False, timeout=60,
+        env=environment(), preexec_fn=give_up_root_rights,
+    )  # fmt: skip
+    *before, line = finished.stderr.splitlines() or [""]
+    assert all(each.startswith("warning: ") for each in before), finished.stderr
+    return finished.returncode, line.removeprefix("error: ")
+
+
+HIDDEN_OPTIONS: dict[str, tuple[str, str]] = {
+    "source.path": ("source: {type: video, path: secret/v.mp4}\n", "v.mp4"),
+    "source.path of pictures": ("source: {type: images, path: secret/pictures}\n", "pictures"),
+    "source.path of one picture": ("source: {type: images, path: secret/good.jpg}\n", "good.jpg"),
+    "source.path itself": ("source: {type: images, path: secret}\n", "secret"),
+    "source.images": ("source: {type: synthetic, images: secret/pictures}\n", "pictures"),
+    "source.password_file": (
+        "source: {type: rtsp, url: 'rtsp://h/s', username: u, password_file: secret/p}\n", "p",
+    ),
+    "model.name": (
+        "source: {type: synthetic}\nmodel: {name: secret/small.tflite}\n", "small.tflite",
+    ),
+    "model.labels": (
+        "source: {type: synthetic}\nmodel: {name: small.tflite, labels: secret/labels.txt}\n",
+        "labels.txt",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HIDDEN_OPTIONS)
+def test_an_option_whose_file_this_user_may_not_see(case: str, secret: Path, folder: Path) -> None:
+    text, name = HIDDEN_OPTIONS[case]
+    config = write(folder, "config.yaml", f"{text}{'' if 'model:' in text else SMALL}")
+    option, path = case.partition(" ")[0], secret / name if name != "secret" else secret
+    record = ("record", "--config", config, "--output", folder / "recording")
+    commands = [("check-config", config), ("run", "--config", config)]
+    for arguments in [*commands, *([record] if option.startswith("source") else [])]:
+        code, line = refused(*arguments)
+        assert code == BAD_CONFIG, line
+        assert line.startswith(f"{option}: ")
+        assert f"{path}" in line
+        assert "Permission denied; let the user that runs this read " in line
+
+
+@pytest.mark.parametrize("place", ["secret/out.jsonl", "others/new.jsonl", "others/old.jsonl"])
+def test_a_publishers_file_that_this_user_may_not_write(
+    place: str, secret: Path, folder: Path
+) -> None:
+    """The service does not start; whether it may, somebody else who checks its file cannot say."""
+    (folder / "others").mkdir()
+    write(folder, "others/old.jsonl", "").chmod(0o444)
+    (folder / "others").chmod(0o555)
+    text = f"source: {{type: synthetic}}\n{SMALL}publishers: [{{type: jsonl, path: {place}}}]\n"
+    config = write(folder, "config.yaml", text)
+    assert refused("check-config", config)[0] == 0
+    assert refused("run", "--config", config) == (
+        BAD_CONFIG,
+        f"publishers.0.path: {folder / place} may not be written by this user; choose a "
+        "folder where it may",
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        ("password_file: secret/password", "secret/password: Permission denied; let the user "),
+        ("password_credential: broker", "there is no systemd credential 'broker' here; give the "),
+        ("tls: {ca_file: secret/ca.pem}", "secret/ca.pem: Permission denied; let the user "),
+    ],
+)
+def test_a_brokers_secret_that_this_user_may_not_read(
+    option: str, expected: str, secret: Path, folder: Path
+) -> None:
+    mqtt = f"{{type: mqtt, host: localhost, username: me, {option}}}"
+    text = f"source: {{type: synthetic}}\n{SMALL}publishers: [{mqtt}]\n"
+    config = write(folder, "config.yaml", text)
+    assert refused("check-config", config)[0] == 0
+    code, line = refused("run", "--config", config)
+    assert code == BAD_CONFIG
+    assert line.startswith("publishers.0: ")
+    assert expected in line
+
+
+def _eval(folder: Path, secret: Path, given: str) -> list[object]:
+    arguments = {
+        "--images": folder, "--annotations": folder / "coco.json",
+        "--model": folder / "small.tflite",
+    }  # fmt: skip
+    hidden = {"--images": secret, "--annotations": secret / "coco.json",
+              "--model": secret / "small.tflite", "--labels": secret / "labels.txt"}  # fmt: skip
+    return ["eval", *chain.from_iterable((arguments | {given: hidden[given]}).items())]
+
+
+HIDDEN_ARGUMENTS: dict[str, Callable[[Path, Path], list[object]]] = {
+    "good.jpg": lambda f, s: [*detect(f), s / "good.jpg"],
+    "pictures": lambda f, s: [*detect(f), s / "pictures"],
+    "secret": lambda f, s: [*detect(f), s],
+    "small.tflite": lambda f, s: detect(f, model="secret/small.tflite"),
+    "labels.txt": lambda f, s: [*detect(f), "--labels", s / "labels.txt"],
+    "v.mp4": lambda f, s: ["bench", "--model", f / "small.tflite", "--frames", s / "v.mp4"],
+    "secret ": lambda f, s: ["bench", "--model", f / "small.tflite", "--frames", s],
+    "small.tflite ": lambda f, s: ["models", "inspect", s / "small.tflite"],
+    "small.tflite  ": lambda f, s: ["models", "prepare", s / "small.tflite", "-o", f / "n.tflite"],
+    "small.tflite   ": lambda f, s: ["tune", "--model", s / "small.tflite"],
+    "secret  ": lambda f, s: _eval(f, s, "--images"),
+    "coco.json": lambda f, s: _eval(f, s, "--annotations"),
+    "small.tflite    ": lambda f, s: _eval(f, s, "--model"),
+    "labels.txt ": lambda f, s: _eval(f, s, "--labels"),
+}
+
+
+@pytest.mark.parametrize("case", HIDDEN_ARGUMENTS)
+def test_an_argument_that_this_user_may_not_see(case: str, secret: Path, folder: Path) -> None:
+    code, line = refused(*HIDDEN_ARGUMENTS[case](folder, secret))
+    assert code == FAILED, line
+    assert case.strip() in line
+    assert line.endswith(
+        "Permission denied; let the user that runs this read it, and enter the folders above it"
+    )
+
+
+@pytest.mark.parametrize("name", ["secret", "secret/new"])
+def test_a_folder_for_pictures_that_this_user_may_not_write(
+    name: str, secret: Path, folder: Path
+) -> None:
+    assert refused(*detect(folder), "--annotate", folder / name) == (
+        FAILED,
+        f"{folder / name} cannot be made or written to: Permission denied; name another folder",
+    )
+
+
+@pytest.mark.parametrize("command", ["run", "record", "tune"])
+def test_a_configuration_that_this_user_may_not_see(
+    command: str, secret: Path, folder: Path
+) -> None:
+    output = ["--output", folder / "new"] if command == "record" else []
+    assert refused(command, "--config", secret / "c.yaml", *output) == (
+        BAD_CONFIG,
+        f"{secret}/c.yaml: Permission denied; give a readable YAML file",
+    )
 
 
 def test_check_config_prints_every_problem_on_a_line_of_its_own(folder: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_picture_without_boxes_is_background_and_one_not_listed_is_not(folder:
     paint(folder, "background.png", 0.9)
     only = run(folder, coco(["a.png"], [car(0, box)]), "--json")
     assert json.loads(only.stdout)["summary"]["AP"] == pytest.approx(1)
-    assert "1 pictures are not in the annotations and not looked at: background.png" in only.stderr
+    assert "1 picture is not in the annotations and not looked at: background.png" in only.stderr
     both = run(folder, coco(["a.png", "background.png"], [car(0, box)]), "--json")
     assert json.loads(both.stdout)["summary"]["AP"] == pytest.approx(0.5, abs=0.001)
     assert both.stderr == ""
@@ -123,7 +123,7 @@ def test_pictures_that_are_missing_or_broken_are_named_and_not_counted(folder: P
     report = json.loads(finished.stdout)
     assert (report["images"], report["missing"]) == (1, ["broken.png", "gone.png"])
     assert report["summary"]["AP"] == pytest.approx(1)
-    assert "1 annotated pictures are missing and not counted: gone.png" in finished.stderr
+    assert "1 annotated picture is missing and not counted: gone.png" in finished.stderr
     assert "broken.png: not a picture" in finished.stderr
 
 
@@ -163,8 +163,8 @@ def test_two_models_stand_side_by_side(folder: Path) -> None:
     table = run(folder, annotations, "--compare", folder / "turned.tflite")
     assert table.returncode == 0, table.stderr
     lines = table.stdout.splitlines()
-    assert f"A  {folder}/small.tflite: 1 images, 1 boxes" in lines
-    assert f"B  {folder}/turned.tflite: 1 images, 1 boxes" in lines
+    assert f"A  {folder}/small.tflite: 1 image, 1 box" in lines
+    assert f"B  {folder}/turned.tflite: 1 image, 1 box" in lines
     coco_lines = [line for line in lines if " @[ IoU=" in line]
     assert len(coco_lines) == 12
     assert coco_lines[0].split()[-3:] == ["1.000", "0.000", "-1.000"]
@@ -221,7 +221,7 @@ RESIZED = GOOD | {"images": [{"id": 0, "file_name": "a.png", "width": 640, "heig
         (coco(["a.png", "./a.png"], [car(0, [1, 2, 3, 4])]), "2 images have the same file_name, a"),
         (coco(["a.png"], [car(0, [1, 2, -3, 4])]), "annotations.0.bbox.2: Input should be greater"),
         (coco(["a.png"], [car(0, [1, 2, 3, -4])]), "annotations.0.bbox.3: Input should be greater"),
-        (coco(["b.png"], [car(0, [1, 2, 3, 4])]), "has none of the 1 annotated pictures, such as"),
+        (coco(["b.png"], [car(0, [1, 2, 3, 4])]), "has none of 1 annotated picture, such as"),
         (STRANGE, "the annotations have boxes of zebra, and small knows person, bicycle, car; "),
         (RESIZED, "a.png is 48x48 pixels and was annotated with 640x480; give the pictures that"),
     ],
@@ -240,7 +240,7 @@ def test_a_missing_annotation_file_is_one_line(folder: Path) -> None:
     finished = edge_ssd("eval", "--images", folder, "--annotations", folder / "none.json")
     assert finished.returncode == 1
     assert finished.stderr == (
-        f"error: {folder}/none.json: No such file or directory; check the path and permissions\n"
+        f"error: {folder}/none.json: No such file or directory; check the path\n"
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ssd.files import check_folder, is_file, make_folder, replacing
+from edge_ssd.files import check_folder, is_file, make_folder, remedy, replacing
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +77,11 @@ def test_a_folder_is_made_and_left_empty_or_refused(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match=r"directory|exists"):
         check_folder(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("path", ["/home/pi/x.tflite", "/root/x.tflite", "/run/user/1000/x"])
+def test_what_services_never_see_should_be_moved(path: str):
+    says = "put it below /etc/edge-ssd or /usr/local/share: services may not look into home folders"
+    assert remedy(Path(path), PermissionError()) == says
+    assert remedy(Path("/srv" + path), PermissionError()).startswith("let the user")
+    assert remedy(Path(path), FileNotFoundError()) == "check the path"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_ssd.cli.options import json_option, model_option, path_argument, reports_errors
+from edge_ssd.models.wording import counted
 
 if TYPE_CHECKING:
     from edge_ssd.bench import Report
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 def bench(model: str, frames: Path | None, count: int, threads: int | None, as_json: bool) -> None:
     """Measure the network, each stage and the whole pipeline on this machine."""
     from edge_ssd.bench import measure, options
+    from edge_ssd.sources.images import check_readable
 
+    if frames:
+        check_readable(frames)
     report = measure(options(model, frames, count, threads), count)
     click.echo(report.as_json() if as_json else _table(report))
 
@@ -45,5 +49,6 @@ def _table(report: Report) -> str:
         rows.append(("the model's own op", f"{report.op_ms:.3f} ms"))
     rows.append(("memory of run", f"{report.memory_mb:.0f} MB"))
     rows.append(("cold start", f"{report.cold_start_ms:.0f} ms to the first result"))
-    head = f"{report.model}, {report.threads} thread(s), {report.frames} frames"
+    counts = f"{counted(report.threads, 'thread')}, {counted(report.frames, 'frame')}"
+    head = f"{report.model}, {counts}"
     return "\n".join([head, *(f"{name:<20} {value}" for name, value in rows)])

@@ -36,6 +36,6 @@ def _check(path: Path) -> None:
         build.pipeline(config.load(path))
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(problem, err=True)
+            click.echo("; ".join(filter(None, [problem, error.remedy])), err=True)
         sys.exit(error.exit_code)
     click.echo(f"{path}: good")

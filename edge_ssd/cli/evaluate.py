@@ -17,6 +17,7 @@ from edge_ssd.cli.options import (
     path_argument,
     reports_errors,
 )
+from edge_ssd.models.wording import counted
 
 if TYPE_CHECKING:
     from edge_ssd.evaluate import Report
@@ -100,8 +101,8 @@ def _table(reports: Sequence[Report]) -> Iterator[str]:
     names = "AB" if len(reports) > 1 else ("",)
     for name, report in zip(names, reports, strict=True):
         boxes = sum(each.boxes for each in report.score.classes.values())
-        line = f"{name}  {report.model}: {report.images} images, {boxes} boxes"
-        yield line.strip()
+        counts = f"{counted(report.images, 'image')}, {counted(boxes, 'box')}"
+        yield f"{name}  {report.model}: {counts}".strip()
     yield _row("", [*names, "B - A"] if len(reports) > 1 else [])
     summaries = [report.score.summary for report in reports]
     for line, key in zip(LINES, summaries[0], strict=True):

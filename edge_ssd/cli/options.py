@@ -11,10 +11,9 @@ from typing import ParamSpec, TypeVar
 
 import click
 
+from edge_ssd import DEFAULT_MODEL
 from edge_ssd.errors import EdgeSsdError
 from edge_ssd.service import journal
-
-DEFAULT_MODEL = "ssdlite_mobilenet_v2_coco"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,7 +47,8 @@ model_option = click.option(
     help="A name of `edge-ssd models list`, or a .tflite file.",
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-path_argument = click.Path(path_type=Path)
+# Not click's own check of what may be read: ours says what to do.
+path_argument = click.Path(path_type=Path, readable=False)
 config_option = click.option(
     "--config", "path", required=True, type=path_argument, help="The YAML file."
 )

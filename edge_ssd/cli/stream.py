@@ -15,6 +15,7 @@ from edge_ssd.cli.options import (
     path_argument,
     reports_errors,
 )
+from edge_ssd.models.wording import counted
 
 if TYPE_CHECKING:
     from edge_ssd.service.pipeline import Pipeline
@@ -80,7 +81,8 @@ def record_frames(path: Path, folder: Path, frames: int | None) -> None:
     options = config.load(path.absolute())
     with stop_on_signals(lambda: None) as received:
         saved = record(options, folder, frames, stopped=lambda: bool(received))
-    click.echo(f"{saved} frames saved; `edge-ssd run --config {folder}/replay.yaml` replays them")
+    done = f"{counted(saved, 'frame')} saved"
+    click.echo(f"{done}; `edge-ssd run --config {folder}/replay.yaml` replays the recording")
 
 
 def run_until_done(pipeline: Pipeline) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_ssd.cli.options import DEFAULT_MODEL, not_nan, path_argument, reports_errors
+from edge_ssd import DEFAULT_MODEL
+from edge_ssd.cli.options import not_nan, path_argument, reports_errors
 
 if TYPE_CHECKING:
     from edge_ssd.config import Config

@@ -12,6 +12,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from edge_ssd import DEFAULT_MODEL
 from edge_ssd.config.section import Section, Unit
 
 
@@ -38,7 +39,7 @@ class EdgeTpuOptions(Section):
 class ModelOptions(Section):
     """The network and how it is run."""
 
-    name: str = "ssdlite_mobilenet_v2_coco"
+    name: str = DEFAULT_MODEL
     """A name of `edge-ssd models list`, or the path of a .tflite file."""
     labels: Path | None = None
     """A text file, one label a line; null for the labels that come with the model."""

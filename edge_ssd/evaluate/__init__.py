@@ -14,12 +14,13 @@ from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
 from edge_ssd.errors import InputError, PipelineError
 from edge_ssd.evaluate.annotations import Annotations, Image, category_ids
 from edge_ssd.evaluate.scoring import Score, check_installed, score
-from edge_ssd.files import is_file
+from edge_ssd.files import hidden, is_file
+from edge_ssd.models.wording import counted
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.service import build
 from edge_ssd.service.pipeline import Outlet, Pipeline
 from edge_ssd.service.signals import stop_on_signals
-from edge_ssd.sources.images import IMAGE_EXTENSIONS, ImageSource
+from edge_ssd.sources.images import IMAGE_EXTENSIONS, ImageSource, unreadable
 from edge_ssd.types import FrameResult
 
 if TYPE_CHECKING:
@@ -145,15 +146,18 @@ def _pictures(folder: Path, annotations: Annotations) -> dict[Path, Image]:
     listed = {folder / image.file_name: image for image in annotations.images}
     there = {path: image for path, image in listed.items() if is_file(path)}
     if not there:
+        error = hidden(next(iter(listed)))
+        if error:
+            raise unreadable(folder, error)
         first = annotations.images[0].file_name
         raise InputError(
-            f"{folder} has none of the {len(listed)} annotated pictures, such as {first}",
+            f"{folder} has none of {counted(len(listed), 'annotated picture')}, such as {first}",
             "name the folder that holds them",
         )
-    _warn("annotated pictures are missing and not counted", [
+    _warn("annotated picture", "missing and not counted", [
         image.file_name for path, image in listed.items() if path not in there
     ])  # fmt: skip
-    _warn("pictures are not in the annotations and not looked at", [
+    _warn("picture", "not in the annotations and not looked at", [
         path.name for path in _pictures_in(folder) if path not in there
     ])  # fmt: skip
     return there
@@ -169,10 +173,10 @@ def _pictures_in(folder: Path) -> list[Path]:
         return []
 
 
-def _warn(what: str, names: Sequence[str]) -> None:
+def _warn(what: str, why: str, names: Sequence[str]) -> None:
     if names:
-        more = ", …" if len(names) > 5 else ""
-        log.warning("%d %s: %s%s", len(names), what, ", ".join(names[:5]), more)
+        are = f"{counted(len(names), what)} {'is' if len(names) == 1 else 'are'} {why}"
+        log.warning("%s: %s%s", are, ", ".join(names[:5]), ", …" if len(names) > 5 else "")
 
 
 def _check_size(image: Image, result: FrameResult) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from edge_ssd.errors import InputError, ModelError
+from edge_ssd.files import remedy
 from edge_ssd.models.labels import Labels
 
 _REMEDY = "give a file such as COCO's instances_val2017.json"
@@ -60,7 +61,7 @@ def read_annotations(path: Path) -> Annotations:
     try:
         read = Annotations.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", "check the path and permissions") from None
+        raise InputError(f"{path}: {error.strerror}", remedy(path, error)) from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

@@ -11,14 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from edge_ssd import DEFAULT_MODEL
 from edge_ssd.errors import ModelError
-from edge_ssd.files import is_file
+from edge_ssd.files import hidden, is_file, remedy
 from edge_ssd.models import manifest
 
 BUNDLED = Path(__file__).parent / "data"
 OFFERS = BUNDLED / "catalogue.json"
 SYSTEM = Path("/var/lib/edge-ssd/models")
-DEFAULT = "ssdlite_mobilenet_v2_coco"
+DEFAULT = DEFAULT_MODEL
 
 log = logging.getLogger(__name__)
 
@@ -154,14 +155,9 @@ def _warn_once(problem: str) -> None:
 
 def _check_may_be_seen(path: Path) -> None:
     """Raise ModelError where permissions hide whether there is such a file."""
-    try:
-        path.stat()
-    except PermissionError as error:
-        raise ModelError(
-            f"model {path} cannot be read: {error.strerror}", "check the permissions of its folders"
-        ) from None
-    except (OSError, ValueError):
-        pass  # no such file, or a name that no file can have
+    error = hidden(path)
+    if error:
+        raise ModelError(f"model {path} cannot be read: {error.strerror}", remedy(path, error))
 
 
 def _own_folder() -> Path:

@@ -20,9 +20,10 @@ from edge_ssd.models.flatbuffer import Data, Table, Vector
 
 POSTPROCESS_OP = "TFLite_Detection_PostProcess"
 EDGETPU_OP = "edgetpu-custom-op"
+OMITTED = -1
+"""Stands for an optional input that an operator does not have."""
 
 _CUSTOM = 32
-_OMITTED = -1  # an optional input of an operator
 _DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 7: "<i2", 9: "i1", 10: "<f8"}
 
 _QUANTISED = {"u1", "i1", "<i2"}
@@ -154,7 +155,7 @@ class Graph:
             _check_zero_points(tensor)
         for operator in self.operators:
             for index in (*operator.inputs, *operator.outputs):
-                if index != _OMITTED:
+                if index != OMITTED:
                     self.tensor(index)
         if not self.inputs or not self.outputs:
             raise ModelError("the model has no input or no output", "give another file")

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from edge_ssd.errors import ModelError
+from edge_ssd.files import remedy
 from edge_ssd.models import coco
 from edge_ssd.models.flatbuffer import Data
 from edge_ssd.models.wording import counted
@@ -47,9 +48,11 @@ def read(path: Path) -> list[str]:
     """Read a label file. Raises ModelError when it cannot be read or is empty."""
     try:
         lines = parse(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ModelError(f"labels {path} cannot be read: {reason}", _REMEDY) from None
+    except UnicodeDecodeError:
+        raise ModelError(f"labels {path} cannot be read: it is not UTF-8 text", _REMEDY) from None
+    except OSError as error:
+        advice = remedy(path, error) if isinstance(error, PermissionError) else _REMEDY
+        raise ModelError(f"labels {path} cannot be read: {error.strerror}", advice) from None
     if not lines:
         raise ModelError(f"labels {path} is empty", _REMEDY)
     return lines
@@ -105,7 +108,7 @@ def match(lines: Sequence[str | None], classes: int, origin: str) -> tuple[Label
     if respaced:
         return respaced, (
             f"{count} labels are COCO's {'without' if classes > count else 'with'} its gaps: "
-            f"matched to the model's {classes} classes by name"
+            f"matched to the model's {counted(classes, 'class')} by name"
         )
     raise ModelError(
         f"{origin} has {both[0]} and the model {both[1]}{_why(count, classes, first)}",

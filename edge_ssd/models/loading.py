@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_ssd.errors import ModelError
-from edge_ssd.models import catalogue, embedded, labels, manifest
+from edge_ssd.files import remedy
+from edge_ssd.models import catalogue, embedded, labels, manifest, operator_inputs
 from edge_ssd.models.flatbuffer import Data
 from edge_ssd.models.graph import (
     POSTPROCESS_OP,
@@ -39,6 +40,7 @@ def load(name_or_path: str | Path, labels_path: Path | None = None) -> ModelSpec
     try:
         graph = Graph(embedded.without_archive(data))
         graph.check()
+        operator_inputs.check(graph)
         entry = entry or embedded.read(graph, path)
         spec = manifest.spec(entry, path) if entry else ModelSpec(name=path.stem, path=path)
         operator = graph.custom_operator(POSTPROCESS_OP)
@@ -70,7 +72,9 @@ def read(path: Path) -> bytes:
             file.seek(0)
             return file.read()
     except OSError as error:
-        raise ModelError(f"model {path} cannot be read: {error.strerror}") from None
+        raise ModelError(
+            f"model {path} cannot be read: {error.strerror}", remedy(path, error)
+        ) from None
     except ModelError as error:
         raise ModelError(f"model {path}: {error.problem}", error.remedy) from None
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,12 +18,17 @@ from edge_ssd.models.labels import Labels
 from edge_ssd.models.loading import load
 from edge_ssd.postprocess import PostprocessOptions, Postprocessor
 from edge_ssd.postprocess.anchors import for_model
-from edge_ssd.publishers.base import Publisher
-from edge_ssd.publishers.jsonl import JsonLinesPublisher
+from edge_ssd.service import outlets
 from edge_ssd.service.networks import network as network_of
-from edge_ssd.service.pipeline import Outlet, Pipeline
+from edge_ssd.service.pipeline import Pipeline
 from edge_ssd.sources.base import Source
-from edge_ssd.sources.images import IMAGE_EXTENSIONS, ImageSource, list_folder
+from edge_ssd.sources.images import (
+    IMAGE_EXTENSIONS,
+    ImageSource,
+    check_readable,
+    is_folder,
+    list_folder,
+)
 from edge_ssd.sources.network import NetworkCamera
 from edge_ssd.sources.picamera import PiCameraSource
 from edge_ssd.sources.synthetic import Fault, SyntheticSource
@@ -43,19 +49,27 @@ def pipeline(options: Config) -> Pipeline:
         names = labels_of(network)
         postprocessing = postprocessor(network, names, options.postprocess)
     except ModelError as error:
-        raise ConfigError([f"model: {error.problem}"], error.remedy) from None
-    _check_files(options.publishers)
-    outlets = [outlet(item, options.name) for item in options.publishers]
+        option = _option_named_in(error.problem, options.model)
+        raise ConfigError([f"{option}: {error.problem}"], error.remedy) from None
+    outlets.check(options.publishers)
+    publishers = [outlets.outlet(item, options.name) for item in options.publishers]
     in_thread = options.model.isolation == "thread"
     return Pipeline(
         source(options),
         network,
         postprocessing,
-        outlets,
+        publishers,
         names,
         options.stall_timeout_s,
         invoke_deadline_s=options.model.invoke_deadline_s if in_thread else None,
     )
+
+
+def _option_named_in(problem: str, model: ModelOptions) -> str:
+    """Return the option whose file a problem with the model is about."""
+    files = {"labels": model.labels, "cpu_model": model.cpu_model, "name": model.name}
+    named = (option for option, file in files.items() if file and str(file) in problem)
+    return ".".join(["model", *islice(named, 1)])
 
 
 def detector(model: ModelOptions, preprocess: PreprocessOptions) -> Detector:
@@ -104,17 +118,21 @@ def postprocessor(network: Network, names: Labels, section: PostprocessSection) 
 
 
 def source(options: Config) -> Source:
-    """Return the source a configuration describes. Raises ConfigError for a missing file."""
+    """Return the source a configuration describes.
+
+    Raises ConfigError for a file that is missing or may not be read.
+    """
     name, section = options.name, options.source
     match section:
         case config.VideoSource():
-            video = _existing(section.path, "source.path")
-            if video.is_dir():
-                raise ConfigError([f"source.path: {video} is a folder"], "name the video in it")
-            return VideoSource(name, video, section.loop)
+            if _is_folder(section.path, "source.path"):
+                problem = f"source.path: {section.path} is a folder"
+                raise ConfigError([problem], "name the video in it")
+            return VideoSource(name, section.path, section.loop)
         case config.ImagesSource():
-            path = _existing(section.path, "source.path")
-            pictures = _pictures(path, "source.path") if path.is_dir() else [path]
+            path = section.path
+            folder = _is_folder(path, "source.path")
+            pictures = _pictures(path, "source.path") if folder else [path]
             return ImageSource(name, pictures, section.loop)
         case config.SyntheticSource():
             return SyntheticSource(
@@ -153,48 +171,6 @@ def _picamera(name: str, section: config.PiCameraSource) -> Source:
     )
 
 
-def outlet(section: config.PublisherOptions, name: str) -> Outlet:
-    """Return the publisher of an entry of ``publishers``, and its queue; name: the source's."""
-    return Outlet(publisher(section, name), section.queue_size)
-
-
-def publisher(section: config.PublisherOptions, name: str) -> Publisher:
-    """Return the publisher an entry of ``publishers`` describes; name: the source's."""
-    match section:
-        case config.JsonLinesPublisher():
-            return JsonLinesPublisher(section.path, section.max_bytes, section.backups)
-        case config.MqttPublisher():
-            return _mqtt(section, name)
-
-
-def _mqtt(section: config.MqttPublisher, name: str) -> Publisher:
-    # Only who publishes there pays for the import of paho and ssl.
-    from edge_ssd.publishers import credentials, mqtt, mqtt_connection  # noqa: PLC0415
-
-    broker = mqtt_connection.Broker(
-        host=section.host,
-        port=section.port or (8883 if section.tls else 1883),
-        client_id=section.client_id.replace("{name}", name),
-        username=section.username,
-        keepalive_s=section.keepalive_s,
-        availability_topic=section.availability_topic.replace("{name}", name),
-    )
-    delivery = mqtt.Delivery(
-        topic=section.topic.replace("{name}", name),
-        qos=section.qos,
-        retain=section.retain,
-        on_change=section.publish == "on-change",
-        heartbeat_s=section.heartbeat_s,
-        queue_size=section.offline_queue_size,
-        reconnect_min_s=section.reconnect_min_s,
-        reconnect_max_s=section.reconnect_max_s,
-    )
-    password = credentials.Password(section.password_file, section.password_credential)
-    tls = section.tls
-    files = credentials.TlsFiles(tls.ca_file, tls.certificate_file, tls.key_file) if tls else None
-    return mqtt.MqttPublisher(broker, password, files, delivery)
-
-
 def _network_camera(name: str, section: config.RtspSource | config.HttpSource) -> NetworkCamera:
     return NetworkCamera(
         name,
@@ -216,44 +192,26 @@ def _with_login(section: config.RtspSource | config.HttpSource) -> str:
     try:
         password = credentials.read_password(place)
     except PublishError as error:
-        raise ConfigError([f"source: {error.problem}"], error.remedy) from None
+        option = "password_credential" if section.password_credential else "password_file"
+        raise ConfigError([f"source.{option}: {error.problem}"], error.remedy) from None
     login = ":".join(quote(part, safe="") for part in (section.username, password or ""))
     scheme, rest = section.url.split("://", 1)
     return f"{scheme}://{login}@{rest}"
 
 
-def _check_files(publishers: Sequence[config.PublisherOptions]) -> None:
-    """Raise ConfigError where a file cannot be written, or is given to two publishers."""
-    problems, taken = [], set()
-    for index, section in enumerate(publishers):
-        if not isinstance(section, config.JsonLinesPublisher):
-            continue
-        place, path = f"publishers.{index}.path", section.path
-        if path and not (path.parent.is_dir() or _made_by_systemd(path.parent)):
-            problems.append(f"{place}: the folder {path.parent} does not exist")
-        if (path and path.resolve()) in taken:
-            problems.append(f"{place}: another publisher has {path or 'stdout'} already")
-        taken.add(path and path.resolve())
-    if problems:
-        raise ConfigError(problems)
-
-
-def _made_by_systemd(folder: Path) -> bool:
-    """Whether it is a RuntimeDirectory of the units: there only while the service runs."""
-    return folder.parent == Path("/run") and f"{folder.name}-".startswith("edge-ssd-")
-
-
 def _pictures(folder: Path, option: str) -> list[Path]:
     try:
-        return list_folder(_existing(folder, option), IMAGE_EXTENSIONS)
+        return list_folder(folder, IMAGE_EXTENSIONS)
     except InputError as error:
         raise ConfigError([f"{option}: {error.problem}"], error.remedy) from None
 
 
-def _existing(path: Path, option: str) -> Path:
-    if not path.exists():
-        raise ConfigError([f"{option}: {path} does not exist"], "correct the path")
-    return path
+def _is_folder(path: Path, option: str) -> bool:
+    try:
+        check_readable(path)
+        return is_folder(path)
+    except InputError as error:
+        raise ConfigError([f"{option}: {error.problem}"], error.remedy) from None
 
 
 def _class_ids(names: Labels, wanted: Iterable[str], option: str) -> list[int]:

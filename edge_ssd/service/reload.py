@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edge_ssd import config
 from edge_ssd.config import Config
-from edge_ssd.service import build
+from edge_ssd.service import build, outlets
 from edge_ssd.service.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Reloader:
             same = next((pair for pair in running if pair[0] == section), None)
             if same:
                 running.remove(same)
-            publishing.append(same[1] if same else build.outlet(section, self.options.name))
+            publishing.append(same[1] if same else outlets.outlet(section, self.options.name))
         pipeline.change(postprocessor, publishing)
         later = [name for name in changed(self.options, wanted) if name not in RELOADABLE]
         self.options = self.options.model_copy(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge_ssd import config
 from edge_ssd.errors import ConfigError
-from edge_ssd.service import build, systemd
+from edge_ssd.service import build, outlets, systemd
 from edge_ssd.service.channels import Closed
 from edge_ssd.service.governor import Governor
 from edge_ssd.service.pipeline import Pipeline
@@ -42,6 +42,7 @@ def serve(path: Path) -> None:
             manager.status("loading the model")
             options = config.load(path)
             pipeline = build.pipeline(options)
+            outlets.check_access(options.publishers)
             live = pipeline.capture.source.live
             governor = Governor(
                 options.governor, pipeline.capture.pace if live else None, Sensors().read

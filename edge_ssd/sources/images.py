@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 import stat
 from collections.abc import Collection, Sequence
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ssd.errors import InputError
+from edge_ssd.files import may, remedy
 from edge_ssd.sources.base import EndOfStream, Source, capture_times
 from edge_ssd.sources.quiet import quiet_opencv
 from edge_ssd.types import Frame, PixelFormat
@@ -108,7 +111,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", "check the path and permissions") from error
+        raise unreadable(path, error) from error
     if not data:
         raise InputError(f"{path}: the file is empty", "copy it again")
     # Decoders differ: some give the half that is there, some print a line of their own.
@@ -129,6 +132,7 @@ def list_folder(folder: Path, extensions: Collection[str]) -> list[Path]:
     Capitals do not matter; hidden files are left out (macOS leaves ``._photo.jpg`` beside
     photo.jpg). Raises InputError when there are none, or the folder cannot be read.
     """
+    check_readable(folder)
     try:
         found = [
             file
@@ -136,7 +140,7 @@ def list_folder(folder: Path, extensions: Collection[str]) -> list[Path]:
             if file.suffix.lower() in extensions and file.name[0] != "." and file.is_file()
         ]
     except OSError as error:
-        raise InputError(f"{folder}: {error.strerror}", "check the permissions") from error
+        raise unreadable(folder, error) from error
     if not found:
         raise InputError(
             f"the folder {folder} has no files ending in {', '.join(sorted(extensions))}",
@@ -154,10 +158,21 @@ def is_folder(path: Path) -> bool:
     """Whether a path is a folder. Raises InputError where nothing is there or may be seen."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         raise missing(path) from error
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}", "check the path and permissions") from error
+        raise unreadable(path, error) from error
+
+
+def check_readable(path: Path) -> None:
+    """Raise InputError unless this user may read a file, or a folder's files."""
+    if not may(path, os.R_OK | os.X_OK if is_folder(path) else os.R_OK):
+        raise unreadable(path, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+
+
+def unreadable(path: Path, error: OSError) -> InputError:
+    """Return the error for a path that cannot be read."""
+    return InputError(f"{path}: {error.strerror}", remedy(path, error))
 
 
 def _files(path: Path) -> list[Path]:

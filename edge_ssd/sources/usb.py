@@ -10,9 +10,10 @@ from pathlib import Path
 import cv2
 
 from edge_ssd.errors import DeviceError
+from edge_ssd.files import hidden, remedy
 from edge_ssd.sources.holders import holders
 from edge_ssd.sources.opencv import Image, OpenCvCamera
-from edge_ssd.sources.v4l2 import to_bgr
+from edge_ssd.sources.v4l2 import CONVERTED, to_bgr
 
 BY_ID = Path("/dev/v4l/by-id")
 """Where udev names cameras by maker, model and serial number."""
@@ -75,6 +76,8 @@ class UsbCamera(OpenCvCamera):
         if not capture.isOpened():
             capture.release()
             raise self._refused()
+        if _fourcc(capture) not in CONVERTED:
+            capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         self._tell_difference(capture)
         return capture
 
@@ -89,16 +92,14 @@ class UsbCamera(OpenCvCamera):
     def _picture(self, capture: cv2.VideoCapture) -> Image | None:
         try:
             decoded, raw = capture.retrieve()
-        except cv2.error:  # OpenCV 5 raises for what it does not convert, until told not to
-            capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
-            decoded, raw = capture.retrieve()
+        except cv2.error:  # OpenCV 5 cannot shape a picture of which a part is lost
+            return None
         if not decoded:
             return None
         width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        fourcc = fourcc_text(capture.get(cv2.CAP_PROP_FOURCC))
         try:
-            return to_bgr(raw, fourcc, width, height)
+            return to_bgr(raw, _fourcc(capture), width, height)
         except ValueError as error:
             raise DeviceError(
                 f"{self.name}: {self._device} gives {error}",
@@ -114,6 +115,10 @@ class UsbCamera(OpenCvCamera):
         return True
 
     def _check_device(self) -> None:
+        error = hidden(self._device)
+        if error:
+            problem = f"{self.name}: {self._device}: {error.strerror}"
+            raise DeviceError(problem, remedy(self._device, error))
         if not self._device.exists():
             raise DeviceError(f"{self.name}: {self._device} is not there", _what_is_there())
         if not self._device.is_char_device():
@@ -155,6 +160,10 @@ class UsbCamera(OpenCvCamera):
 def fourcc_text(code: float) -> str:
     """Return the four letters of a format code, such as MJPG."""
     return int(code).to_bytes(4, "little", signed=int(code) < 0).decode("latin-1").strip()
+
+
+def _fourcc(capture: cv2.VideoCapture) -> str:
+    return fourcc_text(capture.get(cv2.CAP_PROP_FOURCC))
 
 
 def _text(option: int, value: float) -> str:

@@ -24,18 +24,27 @@ _PLAIN = {"GREY": cv2.COLOR_GRAY2BGR, "RGB3": cv2.COLOR_RGB2BGR, "BGR3": None}
 _CODES: dict[str, int | None] = {**_PACKED, **_PLANAR, **_PLAIN}
 _JPEG = ("MJPG", "JPEG")
 
+CONVERTED = {
+    "YUYV", "UYVY", "NV12", "NV21", "YU12", "YV12", "411P", *_JPEG, "RGB3", "BGR3", "GREY",
+    "Y10", "Y16", "BA81", "GBRG", "S910",
+}  # fmt: skip
+"""What every OpenCV here known (4.6 to 5) turns into BGR; others it may shape as if they were."""
+if int(cv2.__version__.split(".")[0]) >= 5:
+    CONVERTED |= {"GRBG", "RGGB", "XR24", "AR24", "Y12"}
+
 
 def to_bgr(raw: NDArray[Any], fourcc: str, width: int, height: int) -> NDArray[np.uint8] | None:
     """Return one picture as (height, width, 3) uint8 BGR; None for a damaged JPEG.
 
-    raw: what OpenCV gave: already (height, width, 3), or the camera's bytes in any shape.
+    raw: what OpenCV gave: (height, width, 3), which is BGR for the formats in CONVERTED, or the
+        camera's bytes in any shape.
     fourcc, width, height: what the camera says it sends.
 
     Raises ValueError that says what came, when it cannot be understood.
     """
     if raw.dtype != np.uint8:
         raise ValueError(f"{raw.dtype} numbers of shape {raw.shape}, which is not known here")
-    if raw.ndim == 3 and raw.shape[2] == 3:
+    if raw.ndim == 3 and raw.shape[2] == 3 and fourcc in CONVERTED:
         return cast("NDArray[np.uint8]", raw)
     data = np.ascontiguousarray(raw).reshape(-1)
     if fourcc in _JPEG:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_ssd.errors import InputError
 from edge_ssd.sources.base import EndOfStream, Source, capture_times
-from edge_ssd.sources.images import missing
+from edge_ssd.sources.images import missing, unreadable
 from edge_ssd.sources.quiet import quiet_opencv
 from edge_ssd.types import Frame, PixelFormat
 
@@ -93,7 +93,7 @@ class VideoSource(Source):
         except FileNotFoundError as error:
             raise missing(self._path) from error
         except OSError as error:
-            raise InputError(f"{self._path}: {error.strerror}", "check the path") from error
+            raise unreadable(self._path, error) from error
         # Absolute, or FFmpeg takes what stands before a colon for a protocol.
         self._capture = cv2.VideoCapture(
             str(self._path.absolute()), cv2.CAP_FFMPEG, _decoder_options()

@@ -203,7 +203,7 @@ def test_what_may_not_be_looked_at_is_told(tmp_path: Path) -> None:
     save(secret / "a.png")
     secret.chmod(0)
     for path in (secret, secret / "a.png"):
-        expected = rf"{path}: Permission denied; check the"
+        expected = rf"{path}: Permission denied; let the user that runs this read it"
         with without_root_rights(), pytest.raises(InputError, match=expected):
             ImageSource("s", [path]).open()
     secret.chmod(0o700)

@@ -1,0 +1,63 @@
+"""Operators that lack an input: the runtimes crash on some of them, and refuse others."""
+
+from __future__ import annotations
+
+from edge_ssd.errors import ModelError
+from edge_ssd.models.graph import OMITTED, Graph, Operator
+from edge_ssd.models.wording import counted
+
+_TWO = """
+ADD CONV_2D DEPTHWISE_CONV_2D EMBEDDING_LOOKUP FULLY_CONNECTED MUL RESIZE_BILINEAR PAD GATHER
+TRANSPOSE MEAN SUB DIV TOPK_V2 SPLIT PRELU MAXIMUM ARG_MAX MINIMUM LESS GREATER GREATER_EQUAL
+LESS_EQUAL TILE EXPAND_DIMS EQUAL NOT_EQUAL SUM POW ARG_MIN REDUCE_PROD REDUCE_MAX LOGICAL_OR
+LOGICAL_AND REDUCE_MIN FLOOR_DIV REDUCE_ANY FILL FLOOR_MOD RESIZE_NEAREST_NEIGHBOR
+SQUARED_DIFFERENCE MIRROR_PAD REVERSE_V2 GATHER_ND REVERSE_SEQUENCE MATRIX_SET_DIAG SEGMENT_SUM
+BATCH_MATMUL CUMSUM BROADCAST_TO REDUCE_ALL BROADCAST_ARGS ATAN2 BITWISE_XOR RIGHT_SHIFT RFFT2D
+CONV_3D
+"""
+_THREE = """
+PADV2 BATCH_TO_SPACE_ND SPACE_TO_BATCH_ND SPLIT_V SELECT SELECT_V2 SLICE TRANSPOSE_CONV RANGE
+SCATTER_ND DYNAMIC_UPDATE_SLICE UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_SUM
+UNSORTED_SEGMENT_MIN CONV_3D_TRANSPOSE HASHTABLE_LOOKUP
+"""
+_FOUR = "STRIDED_SLICE ONE_HOT SPARSE_TO_DENSE"
+_REQUIRED = {
+    **dict.fromkeys(_TWO.split(), 2),
+    **dict.fromkeys(_THREE.split(), 3),
+    **dict.fromkeys(_FOUR.split(), 4),
+    "NON_MAX_SUPPRESSION_V4": 5,
+    "NON_MAX_SUPPRESSION_V5": 6,
+}
+"""How many inputs must be there, the first so many; one where it is not said here."""
+
+# They need every input that they list.
+_ALL = {"ADD_N", "CONCATENATION", "PACK"}
+# They may have no input or no output: what calls, and what is kept from one run to the next.
+_FREE = {
+    "ASSIGN_VARIABLE", "CALL", "CALL_ONCE", "DELEGATE", "HASHTABLE", "HASHTABLE_IMPORT", "IF",
+    "VAR_HANDLE", "WHILE",
+}  # fmt: skip
+
+
+def check(graph: Graph) -> None:
+    """Raise ModelError for an operator without an input that it needs, or without outputs.
+
+    Custom operators, and those newer than the schema known here, are not looked at.
+    """
+    for operator in graph.operators:
+        known = operator.code != operator.name
+        lack = _lack(operator) if known and operator.name not in _FREE else ""
+        if lack:
+            raise ModelError(
+                f"the model file is damaged: operator {operator.index}, {operator.name}, {lack}",
+                "copy or download the file again",
+            )
+
+
+def _lack(operator: Operator) -> str:
+    count = len(operator.inputs) if operator.name in _ALL else _REQUIRED.get(operator.name, 1)
+    required = max(count, 1)
+    there = sum(index != OMITTED for index in operator.inputs[:required])
+    if there < required:
+        return f"has {there} of the {counted(required, 'input')} it needs"
+    return "" if operator.outputs else "has no output"
