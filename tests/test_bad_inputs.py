@@ -506,6 +506,10 @@ def test_no_runtime_installed_is_a_sentence(folder: Path, tmp_path: Path) -> Non
     assert "no TensorFlow Lite runtime is installed; pip install" in one_line(finished)
 
 
-def test_the_verbose_flag_shows_the_traceback(folder: Path) -> None:
-    finished = edge_ssd("--verbose", *detect(folder, "no.jpg"))
+def test_the_verbose_flag_shows_the_traceback_and_ends_alike(folder: Path) -> None:
+    finished = edge_ssd("--verbose", "check-config", folder / "no.yaml")
+    assert finished.returncode == BAD_CONFIG
+    finished = edge_ssd("--verbose", "run", "--config", folder / "no.yaml")
+    assert finished.returncode == BAD_CONFIG
     assert "Traceback" in finished.stderr
+    assert finished.stderr.splitlines()[-1].startswith("error: ")

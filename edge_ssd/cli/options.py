@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -28,7 +29,7 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except EdgeSsdError as error:
             if click.get_current_context().find_root().params["verbose"]:
-                raise
+                traceback.print_exc()
             click.echo(journal.error_line(str(error)), err=True)
             sys.exit(error.exit_code)
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from command import edge_ssd
+from command import edge_ssd, start
 from mjpeg_server import MjpegCamera, number_of
 
 from edge_ssd import config
@@ -187,7 +187,7 @@ def test_the_password_comes_from_a_systemd_credential(
 
 def test_a_password_that_cannot_be_read_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
     options = options_for("rtsp://c/", username=USER, password_file=str(tmp_path / "gone"))
-    with pytest.raises(ConfigError, match=r"source: .*gone: No such file"):
+    with pytest.raises(ConfigError, match=r"source\.password_file: .*gone: No such file"):
         build.source(options)
 
 
@@ -220,13 +220,20 @@ def test_no_command_shows_a_password(locked_camera: MjpegCamera, tmp_path: Path)
     url = with_login(locked_camera.url, password="hunter2")
     path = tmp_path / "c.yaml"
     path.write_text(f"source: {{type: http, url: '{url}'}}\n")
-    for command in ("check-config", path), ("run", "--config", path), (
-        "--verbose", "record", "--config", path, "--output", tmp_path / "out",
-    ):  # fmt: skip
-        finished = edge_ssd(*command)
-        assert_no_secret(finished.stdout, finished.stderr)
-    assert finished.returncode != 0
-    assert "http://127.0.0.1" in finished.stderr
+    assert_no_secret(edge_ssd("check-config", path).stdout)
+    output = tmp_path / "out"
+    recorded = edge_ssd("--verbose", "record", "--config", path, "--output", output)
+    assert recorded.returncode == 69
+    running = start("--verbose", "run", "--config", path)  # it waits for the camera
+    assert running.stderr
+    told = ""
+    while "it is opened again" not in told:
+        told += running.stderr.readline()
+    running.terminate()
+    printed, more = running.communicate(timeout=30)
+    for text in (recorded.stderr, told):
+        assert "http://127.0.0.1" in text
+    assert_no_secret(recorded.stdout, recorded.stderr, told, printed, more)
 
 
 @pytest.mark.parametrize(
