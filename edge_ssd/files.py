@@ -49,7 +49,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise PublishError(f"{path} cannot be written: {error.strerror}", "run as root") from None
+        remedy = "run as root" if isinstance(error, PermissionError) else "name another place"
+        raise PublishError(f"{path} cannot be written: {error.strerror}", remedy) from None
 
 
 def make_folder(path: Path) -> None:
@@ -100,8 +101,8 @@ def remedy(path: Path, error: OSError) -> str:
         return "check the path"
     if any(path.is_relative_to(home) for home in _HOMES):
         return (
-            "put it below /etc/edge-ssd or /usr/local/share: services may not look into home "
-            "folders"
+            "let the user that runs this read it; a service sees no home folders: for it, put the "
+            "file below /etc/edge-ssd or /usr/local/share"
         )
     return "let the user that runs this read it, and enter the folders above it"
 

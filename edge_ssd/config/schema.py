@@ -36,5 +36,5 @@ class Config(Section):
         default=(JsonLinesPublisher(type="jsonl"),), min_length=1
     )
     stall_timeout_s: float = Field(default=10.0, gt=0, le=3600)
-    """Give up on a source that has given no frame for so long, in seconds."""
+    """A camera that gives no frame for so long is opened again; a recording ends, in seconds."""
     governor: GovernorOptions = GovernorOptions()

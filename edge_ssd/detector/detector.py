@@ -72,7 +72,11 @@ class Network(ModelFit, ABC):
 
     ``prepare`` may run in any thread; the rest belongs to one, which calls ``open`` before
     all else and ``close`` at the end. Raises ModelError when the model is not an SSD.
+
+    trouble: what is not as it was configured, in words; any thread may read it.
     """
+
+    trouble: str | None = None
 
     def prepare(self, frame: Frame) -> Prepared:
         """Resize and quantise a frame into an array of its own."""

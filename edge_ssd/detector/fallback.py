@@ -64,6 +64,7 @@ class FallbackDetector(Network):
     def _switch(self, error: DeviceError) -> None:
         self._active.close()
         self._active, self.spec = self._cpu, self._cpu.spec
+        self.trouble = f"{self.spec.name} runs on the CPU: {error.problem}"
         log.warning("%s; until a restart, %s runs on the CPU", error, self.spec.name)
 
 

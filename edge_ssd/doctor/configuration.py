@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 from edge_ssd.config import Config
 from edge_ssd.doctor.check import Finding, Situation, fail, ok, skipped
@@ -20,23 +20,14 @@ def configuration(situation: Situation) -> Finding:
     try:
         from edge_ssd.service import build  # noqa: PLC0415 - numpy may be what is broken
 
-        config = _without_credential(situation.config)
+        config = situation.config
         build.pipeline(_without_files(config) if properties(situation) else config)
     except ConfigError as error:
         return fail(f"{situation.path}: {error.problem}", error.remedy or "correct these options")
     except (ImportError, RuntimeMissingError) as error:
         return skipped(f"{situation.path} is well-formed, but cannot be tried: {error}")
-    closed = closed_to_service(situation, situation.path) if situation.path else None
+    closed = closed_to_service(situation, *filter(None, [situation.path, *_recorded(config)]))
     return closed or ok(f"{situation.path} is good")
-
-
-def _without_credential(config: Config) -> Config:
-    """Return it without a camera password that systemd gives to nobody but the service."""
-    password = getattr(config.source, "password_credential", None)
-    if password is None or "CREDENTIALS_DIRECTORY" in os.environ:
-        return config
-    source = config.source.model_copy(update={"username": None, "password_credential": None})
-    return config.model_copy(update={"source": source})
 
 
 def _without_files(config: Config) -> Config:
@@ -51,3 +42,10 @@ def _without_files(config: Config) -> Config:
         if file is None or files.count(file) > 1
     ]
     return config.model_copy(update={"publishers": tuple(kept)})
+
+
+def _recorded(config: Config) -> list[Path | None]:
+    """Return the files and folders that the source reads."""
+    source = config.source
+    path = source.path if source.type in ("video", "images") else None
+    return [path, getattr(source, "images", None)]

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from edge_ssd.doctor.check import Finding, Situation, System, fail, ok, skipped
+from edge_ssd.doctor.readable import closed_to_service
 from edge_ssd.doctor.sandbox import properties, why_unknown
 from edge_ssd.doctor.service import unit_of
 
+_REMEDY = (
+    "let systemd hand a password over (password_credential, docs/service.md); certificates and "
+    "keys must be readable by the service's user, such as in /etc/edge-ssd"
+)
 # Where systemd looks for what has no path of its own; .encrypted beside each.
 _STORES = ("/etc/credstore", "/run/credstore", "/usr/local/lib/credstore", "/usr/lib/credstore")
 _PASSED_TO_MACHINE = ("/run/credentials/@system", "/run/credentials/@encrypted")
 
 
 def credentials(situation: Situation) -> Finding:
-    """The configuration's unit is handed every credential it names, and can be started with it."""
+    """The configuration's unit can read, or is handed, every secret that it names."""
     sections = [*filter(None, [situation.source]), *situation.publishers]
+    closed = closed_to_service(situation, *_files(sections), remedy=_REMEDY)
+    return closed or _handed_over(situation, sections)
+
+
+def _handed_over(situation: Situation, sections: Sequence[Any]) -> Finding:
     found = [getattr(section, "password_credential", None) for section in sections]
     wanted = list(dict.fromkeys(filter(None, found)))
     unit = properties(situation)
@@ -42,6 +53,16 @@ def credentials(situation: Situation) -> Finding:
     if not wanted:
         return skipped("no password_credential is configured")
     return ok(f"{name} is handed {', '.join(wanted)}")
+
+
+def _files(sections: Sequence[Any]) -> Iterator[Path]:
+    """Yield the files that passwords and certificates stand in."""
+    for section in sections:
+        named = [getattr(section, "password_file", None)]
+        tls = getattr(section, "tls", None)
+        if tls:
+            named += [tls.ca_file, tls.certificate_file, tls.key_file]
+        yield from filter(None, named)
 
 
 class _Handed:

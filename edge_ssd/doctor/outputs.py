@@ -34,7 +34,7 @@ def _by_this_user(paths: list[Path], why: str) -> Finding:
 
     refused = [str(path) for path in paths if not outlets.may_write(path)]
     if refused:
-        return fail(
+        return warn(
             f"this user may not write {', '.join(refused)}",
             "choose a folder where it may, or ask as the user that will",
         )

@@ -13,7 +13,7 @@ _HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
 _REMEDY = "put it in /etc/edge-ssd, readable by all (the service runs as a user of its own)"
 
 
-def closed_to_service(situation: Situation, *files: Path) -> Finding | None:
+def closed_to_service(situation: Situation, *files: Path, remedy: str = _REMEDY) -> Finding | None:
     """Return what is wrong where an installed service could not read one of these files.
 
     A failure where it is its unit's configuration, a warning for any other: somebody may start
@@ -25,7 +25,7 @@ def closed_to_service(situation: Situation, *files: Path) -> Finding | None:
     if not installed or not closed:
         return None
     verdict = fail if own in installed else warn
-    return verdict(f"the service cannot read {', '.join(closed)}", _REMEDY)
+    return verdict(f"the service cannot read {', '.join(closed)}", remedy)
 
 
 def _open_to_all(system: System, file: Path) -> bool:

@@ -11,7 +11,7 @@ _CONFIGS = Path("/etc/edge-ssd")
 _SINGLE = "edge-ssd.service"
 _PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,UnitFileState,Result,ExecMainCode,ExecMainStatus,"
-    "NRestarts,User,SupplementaryGroups"
+    "NRestarts,User,SupplementaryGroups,StatusText"
 )
 # Of ExecMainCode, as in waitid(2): CLD_KILLED and CLD_DUMPED; the status is a signal then.
 _BY_SIGNAL = ("2", "3")
@@ -112,7 +112,15 @@ def _trouble(unit: dict[str, str], evidence: str, known: dict[str, int]) -> Find
         return fail(evidence, f"{why}; then sudo systemctl restart {name}")
     if unit["SubState"] == "auto-restart" or unit.get("NRestarts", "0") != "0":
         return warn(evidence, why)
-    if unit["ActiveState"] not in ("active", "activating", "reloading"):
+    return _unready(unit, evidence)
+
+
+def _unready(unit: dict[str, str], evidence: str) -> Finding | None:
+    name = unit["Id"]
+    if unit["ActiveState"] == "activating":
+        waits = unit.get("StatusText") or "it has inferred no frame yet"
+        return warn(f"{evidence}; {waits}", "wait, or mend what it waits for")
+    if unit["ActiveState"] not in ("active", "reloading"):
         return warn(evidence, f"sudo systemctl enable --now {name}")
     if unit.get("UnitFileState") not in _STARTS:
         return warn(evidence, f"sudo systemctl enable {name}: it does not start with the machine")

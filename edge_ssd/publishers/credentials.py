@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ssd.errors import PublishError
+from edge_ssd.files import remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +73,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except OSError as error:
-        raise PublishError(
-            f"{path}: {error.strerror}", "let the user that runs this read the file"
-        ) from error
+        raise PublishError(f"{path}: {error.strerror}", remedy(path, error)) from error
     except UnicodeDecodeError as error:
         raise PublishError(f"{path} is not text", "give a text file (UTF-8)") from error
 

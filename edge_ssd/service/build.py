@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
@@ -174,7 +175,7 @@ def _picamera(name: str, section: config.PiCameraSource) -> Source:
 def _network_camera(name: str, section: config.RtspSource | config.HttpSource) -> NetworkCamera:
     return NetworkCamera(
         name,
-        _with_login(section),
+        partial(_with_login, section),
         section.address,
         open_timeout_s=section.open_timeout_s,
         read_timeout_s=section.read_timeout_s,

@@ -31,6 +31,11 @@ class Channel(Generic[T]):
         return len(self._items)
 
     @property
+    def closed(self) -> bool:
+        """Whether nothing more can be put in."""
+        return self._closed
+
+    @property
     def drained(self) -> bool:
         """Whether nothing will come out any more."""
         with self._changed:

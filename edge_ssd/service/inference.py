@@ -32,6 +32,8 @@ class Inference:
 
     Where frames may be lost, a device that the network cannot have yet is tried again, at
     growing intervals.
+
+    opening: whether it is being opened just now; any thread may read it.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Inference:
         self._clock_ns = clock_ns
         self._finished: Inferred | None = None
         self._invoked_ns: int | None = None
+        self.opening = False
         self.outage = Outage(detector.spec.name, lambda: clock_ns() / 1e9)
 
     @property
@@ -62,6 +65,7 @@ class Inference:
 
         Raises DeviceError when it is not tried again.
         """
+        self.opening = True
         try:
             self.detector.open()
         except DeviceError as error:
@@ -70,12 +74,15 @@ class Inference:
             self.outage.failed(error)
         else:
             self.outage.over()
+        finally:
+            self.opening = False
 
     def step(self) -> None:
         """Infer one frame, or lose it with the network. Raises Closed when there are no more."""
         if not self._ready():
             self._hand_over()
-            if self._inbox.drained:
+            if self._inbox.drained or (self._inbox.closed and self.outage.reason):
+                self._stats.count(dropped=self._inbox.abort())
                 raise Closed
             return
         item = self._inbox.get(0 if self._finished else POLL_S)

@@ -105,13 +105,10 @@ def check_access(publishers: Sequence[config.PublisherOptions]) -> None:
 
 
 def may_write(path: Path) -> bool:
-    """Whether this user may write a file, as far as that shows before the service runs."""
+    """Whether this user may write a file."""
     if os.path.exists(path):  # noqa: PTH110 - Path's raises for what it may not look at
-        return may(path, os.R_OK | os.W_OK)
-    folder = path.parent
-    return may(folder, os.W_OK | os.X_OK) or (
-        _made_by_systemd(folder) and not _may_be_there(folder)
-    )
+        return may(path, os.R_OK | os.W_OK) and not os.path.isdir(path)  # noqa: PTH112 - likewise
+    return may(path.parent, os.W_OK | os.X_OK)
 
 
 def _may_be_there(folder: Path) -> bool:

@@ -135,8 +135,10 @@ class Pipeline:
     @property
     def outages(self) -> list[str]:
         """What the camera and the network suffer from now, in words."""
-        outages = (self.capture.outage, self.inference.outage)
-        return [outage.reason for outage in outages if outage.reason]
+        reasons = (
+            self.capture.outage.reason, self.inference.outage.reason, self.detector.trouble,
+        )  # fmt: skip
+        return [reason for reason in reasons if reason]
 
     def request_stop(self) -> None:
         """Ask the capture thread to take no more frames; what is under way is finished."""
@@ -154,6 +156,8 @@ class Pipeline:
         self._abort()
         if not self.wait(timeout_s * 0.25):
             stuck = [worker.name for worker in self.workers if not worker.join(0)]
+            if stuck == ["inference"] and self.inference.opening:
+                return  # it takes up to 30 s to be sure of an Edge TPU, and ends with the process
             raise PipelineError(
                 f"{', '.join(stuck)} did not stop within {timeout_s:g} s",
                 "a device or driver hangs; the process ends without it",

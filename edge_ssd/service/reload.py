@@ -35,6 +35,8 @@ class Reloader:
         the pipeline is about to end.
         """
         wanted = config.load(self.path)
+        outlets.check(wanted.publishers)
+        outlets.check_access(wanted.publishers)  # else it would not start again from this file
         pipeline = self._pipeline
         postprocessor = build.postprocessor(pipeline.detector, pipeline.labels, wanted.postprocess)
         running = [

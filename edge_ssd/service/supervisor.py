@@ -48,11 +48,11 @@ def serve(path: Path) -> None:
                 options.governor, pipeline.capture.pace if live else None, Sensors().read
             )
             reloader = Reloader(path, options, pipeline)
-            Supervisor(pipeline, reloader, governor, manager, hung_up).run()
+            last_words = Supervisor(pipeline, reloader, governor, manager, hung_up).run()
         except BaseException as error:
             manager.stopping(f"failed: {error}")
             raise
-        manager.stopping("ended")
+        manager.stopping(last_words)
 
 
 class Supervisor:
@@ -82,19 +82,25 @@ class Supervisor:
         self._next_status_s = clock() + STATUS_S
         self._refused = ""
 
-    def run(self) -> None:
-        """Start the pipeline and stay until it has ended. Raises the error that ended it."""
+    def run(self) -> str:
+        """Start the pipeline and stay until it has ended; return its last words for people.
+
+        Raises the error that ended it.
+        """
         with stop_on_signals(self._request_stop) as received:
             self._manager.status("waiting for the first frame")
             self._pipeline.start()
             while not self._pipeline.wait(POLL_S):
                 if received:
+                    # Of one that systemd would not wait for any longer, what it waited for.
+                    last_words = "ended" if self._ready else f"ended; {self._look()}"
                     self._pipeline.stop()
-                    return
+                    return last_words
                 self.tick()
         self._announce()
         if not received:
             check_delivered(self._pipeline.stats)
+        return "ended"
 
     def tick(self) -> None:
         """Do whatever is due."""
@@ -152,7 +158,8 @@ class Supervisor:
             return "ending"
         except Exception as error:
             log.exception("%s could not be applied; the configuration in force stays", path)
-            return f"{path} could not be applied: {error}"
+            self._refused = f"{path} could not be applied: {error}"
+            return self._refused
         self._refused = ""
         self._governor.options = self._reloader.options.governor
         if later:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import cv2
@@ -20,7 +21,8 @@ class NetworkCamera(OpenCvCamera):
     RTSP comes over TCP, or over UDP where the camera refuses that, unless the user gave
     OPENCV_FFMPEG_CAPTURE_OPTIONS a value of its own.
 
-    url: with user and password, if it needs them; it is never shown.
+    url: returns it, with user and password if it needs them; it is never shown. Asked for at the
+        first opening, whose errors its own are.
     address: what messages call it.
     open_timeout_s, read_timeout_s: how long the camera may take to answer with a first
         picture, and between two pictures.
@@ -29,18 +31,20 @@ class NetworkCamera(OpenCvCamera):
     def __init__(
         self,
         name: str,
-        url: str,
+        url: Callable[[], str],
         address: str,
         open_timeout_s: float = 5.0,
         read_timeout_s: float = 5.0,
     ) -> None:
         super().__init__(name)
-        self._url = url
+        self._ask_url = url
+        self._url = ""
         self._title = f"{name}: {address}"
         self._open_timeout_s = open_timeout_s
         self._read_timeout_s = read_timeout_s
 
     def _connect(self) -> cv2.VideoCapture:
+        self._url = self._url or self._ask_url()
         self._reach()
         # OpenCV's own default; but without it OpenCV 4.11 begins with UDP.
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_flags;prefer_tcp")

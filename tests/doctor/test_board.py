@@ -186,7 +186,9 @@ def test_without_systemd_there_is_no_service(machine: FakeMachine) -> None:
     ("changes", "verdict", "says"),
     [
         ({}, Verdict.OK, "active (running), enabled"),
-        ({"ActiveState": "activating", "SubState": "start"}, Verdict.OK, "activating (start)"),
+        ({"ActiveState": "activating", "SubState": "start"}, Verdict.WARN, "no frame yet"),
+        ({"ActiveState": "activating", "SubState": "start", "StatusText": "the camera is away"},
+         Verdict.WARN, "activating (start), enabled; the camera is away"),
         ({"ActiveState": "failed", "SubState": "failed", "ExecMainStatus": "78"}, Verdict.FAIL,
          "last exit status 78"),
         ({"ActiveState": "failed", "SubState": "failed", "ExecMainStatus": "6",

@@ -155,16 +155,23 @@ def test_the_services_configuration_is_the_default(machine: FakeMachine) -> None
     assert look("configuration", good).evidence == f"{path} is good"
 
 
-def test_a_credential_that_only_the_service_gets_is_no_problem(
-    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+def test_a_credential_that_only_the_service_gets_is_no_problem(machine: FakeMachine) -> None:
     source = {
         "type": "rtsp", "url": "rtsp://localhost/x", "username": "a", "password_credential": "b",
     }  # fmt: skip
     assert look("configuration", machine.situation(source)).verdict is Verdict.OK
-    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    assert look("configuration", machine.situation(source)).verdict is Verdict.FAIL
+
+
+def test_a_recording_that_the_service_cannot_read_fails(
+    machine: FakeMachine, tmp_path: Path
+) -> None:
+    machine.unit()
+    video = tmp_path / "v.mp4"
+    video.write_bytes(b"")
+    machine.write("/etc/edge-ssd/edge-ssd.yaml", f"source: {{type: video, path: {video}}}")
+    video.chmod(0o600)
+    found = look("configuration", runner.situation(None, machine.system()))
+    assert (found.verdict, str(video) in found.evidence) == (Verdict.FAIL, True)
 
 
 def test_what_the_service_cannot_read_fails(machine: FakeMachine) -> None:

@@ -102,14 +102,26 @@ def test_a_publisher_that_changes_takes_over_the_file_of_the_old_one(
     assert len(running.pipeline.workers) < 10
 
 
-def test_two_equal_entries_are_two_publishers(file: File, running: Running) -> None:
-    """The second cannot have the file of the first, and says so; the first goes on."""
-    file.write(publishers=[file.values["publishers"][0]] * 2)
-    first = running.pipeline.publishing[0]
-    running.reloader.reload()
-    assert running.pipeline.publishing[0] is first
-    wait_for(lambda: running.pipeline.publishing[1].unusable)
-    assert not first.unusable
+@pytest.mark.parametrize(
+    ("publisher", "problem"),
+    [
+        ({"type": "jsonl", "path": "a.jsonl"}, "another publisher has"),
+        ({"type": "jsonl", "path": "no-such/b.jsonl"}, "does not exist"),
+        ({"type": "jsonl", "path": "pictures"}, "may not be written"),
+        ({"type": "mqtt", "host": "h", "username": "u", "password_file": "none"}, "No such file"),
+    ],
+)
+def test_what_would_not_start_is_refused_and_all_goes_on(
+    publisher: dict[str, Any], problem: str, file: File, running: Running
+) -> None:
+    """Else the file in force would keep the service down after the next boot."""
+    (before,) = running.pipeline.publishing
+    file.write(publishers=[file.values["publishers"][0], publisher])
+    with pytest.raises(ConfigError, match=problem):
+        running.reloader.reload()
+    assert running.pipeline.publishing == [before]
+    count = len(file.frames("a.jsonl"))
+    wait_for(lambda: len(file.frames("a.jsonl")) > count)
 
 
 def test_a_publisher_that_goes_does_not_hold_the_stop(file: File, running: Running) -> None:
@@ -168,18 +180,18 @@ def test_a_bad_file_changes_nothing(file: File, running: Running, values: dict[s
 def test_a_new_publisher_that_cannot_be_opened_ends_nothing_and_is_tried_again(
     file: File, running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
+    (file.folder / "b.jsonl").write_text("a diary")
     file.write(
-        publishers=[{"type": "jsonl", "path": "a.jsonl"}, {"type": "jsonl", "path": "new/b.jsonl"}]
+        publishers=[{"type": "jsonl", "path": "a.jsonl"}, {"type": "jsonl", "path": "b.jsonl"}]
     )
     running.reloader.reload()
-    broken = f"jsonl {file.folder}/new/b.jsonl"
+    broken = f"jsonl {file.folder}/b.jsonl"
     wait_for(lambda: running.pipeline.stats.snapshot().failed.get(broken, 0) > 3)
-    assert "create the folder" in caplog.messages[-1]
     assert caplog.messages[-1].endswith("dropped and counted until the next reload")
     kept = running.pipeline.publishing[0]
-    (file.folder / "new").mkdir()
+    (file.folder / "b.jsonl").unlink()
     running.reloader.reload()
-    wait_for(lambda: len(file.frames("new/b.jsonl")) > 3)
+    wait_for(lambda: len(file.frames("b.jsonl")) > 3)
     assert running.pipeline.publishing[0] is kept
     running.pipeline.stop()
     assert file.frames("a.jsonl") == list(range(len(file.frames("a.jsonl"))))
