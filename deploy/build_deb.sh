@@ -53,6 +53,12 @@ check_wheels() {
         printf '%s\n' "$there" | grep -qxF "$(echo "$pin" | as_named)" ||
             fail "$wheels lacks $pin: $refill"
     done
+    # Of the same version it may be another checkout's, and bring that one's code.
+    python3 -m zipfile -e "$wheels"/edge_ssd-*.whl "$stage/own" 2>/dev/null ||
+        fail "the wheel of edge-ssd in $wheels is damaged: $refill"
+    diff --recursive --brief --exclude=__pycache__ "$checkout/edge_ssd" "$stage/own/edge_ssd" \
+        >/dev/null || fail "the wheel of edge-ssd in $wheels is of another checkout: $refill"
+    rm -rf "$stage/own"
 }
 
 [ -e "$pins" ] || fail "$target is no target: use the name of a file in deploy/constraints," \
@@ -64,11 +70,10 @@ case $machine in
 esac
 own_version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$checkout/edge_ssd/__init__.py")
 version=$own_version+py3$minor
-[ -z "$wheels" ] || check_wheels
-
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
 chmod 755 "$stage"
+[ -z "$wheels" ] || check_wheels
 
 # The same tree as the checkout's, and the wheels: install.sh works in it as it does there.
 files=$stage/usr/lib/edge-ssd

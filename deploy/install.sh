@@ -296,8 +296,14 @@ services() {
 
 # Remembered before anything they use is changed; so they are undone after all that is.
 note_services() {
-    running=$(services active)
+    running=
     troubled=$(services activating,failed)
+    for unit in $(services active); do
+        case $(status_of "$unit") in
+            *"no frame for"*) troubled="$troubled $unit" ;; # its camera is away: not our doing
+            *) running="$running $unit" ;;
+        esac
+    done
     undo_with restore_services
 }
 
@@ -305,6 +311,7 @@ restore_services() {
     [ -d /run/systemd/system ] || return
     systemctl daemon-reload
     for unit in $running; do start "$unit"; done
+    for unit in $troubled; do start "$unit" 30 || true; done
 }
 
 # start UNIT [SECONDS]: until it has inferred its first frame, failed to, or the time is up; then

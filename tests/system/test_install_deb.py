@@ -69,7 +69,9 @@ def test_its_whole_life(clean: Machine, srv: Path) -> None:
     process = machine.unit("MainPID")
     unfit = copy_checkout(srv / "unfit", "7.9")
     add_wheel(unfit, wheels)
-    next((unfit / "wheels").glob("edge_ssd-*")).write_bytes(b"not a wheel")
+    damaged = next((unfit / "wheels").glob("tqdm-*"))
+    damaged.unlink()  # it is a link to the good one
+    damaged.write_bytes(b"not a wheel")
     failed = apt_install(machine, build(unfit, unfit / "wheels"))
     assert failed.returncode != 0
     assert machine.unit("MainPID") == process
@@ -130,6 +132,14 @@ def test_wheels_of_an_earlier_version_are_refused(srv: Path, tmp_path: Path) -> 
     shutil.copytree(srv / "first" / "wheels", wheels)
     later = copy_checkout(tmp_path / "later", "9.9")
     assert f"{wheels} lacks edge-ssd==9.9" in refused(later, TARGET, wheels)
+
+
+def test_wheels_of_another_checkout_are_refused(srv: Path, tmp_path: Path) -> None:
+    other = copy_checkout(tmp_path / "other")
+    (other / "edge_ssd" / "boxes.py").write_text("")
+    told = refused(other, TARGET, srv / "first" / "wheels")
+    assert "the wheel of edge-ssd in" in told
+    assert "is of another checkout: fill a new folder with" in told
 
 
 def test_a_misspelt_target_is_refused(tmp_path: Path) -> None:
