@@ -92,15 +92,14 @@ class Supervisor:
             self._pipeline.start()
             while not self._pipeline.wait(POLL_S):
                 if received:
-                    # Of one that systemd would not wait for any longer, what it waited for.
-                    last_words = "ended" if self._ready else f"ended; {self._look()}"
                     self._pipeline.stop()
-                    return last_words
+                    break
                 self.tick()
         self._announce()
         if not received:
             check_delivered(self._pipeline.stats)
-        return "ended"
+        # Of one that systemd would not wait for any longer: what it waited for.
+        return "ended" if self._ready else f"ended; {self._look()}"
 
     def tick(self) -> None:
         """Do whatever is due."""

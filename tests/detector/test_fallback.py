@@ -44,6 +44,8 @@ def test_a_stick_that_fails_at_the_start_is_replaced_by_the_cpu(
     (warning,) = warnings(caplog)
     assert "SIGABRT" in warning
     assert warning.endswith("until a restart, small runs on the CPU")
+    assert found.trouble
+    assert found.trouble.startswith("small runs on the CPU: ")
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])

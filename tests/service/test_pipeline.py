@@ -170,6 +170,35 @@ def test_a_stop_does_not_wait_for_a_device_that_is_missing(tmp_path: Path) -> No
     assert stats.captured == stats.dropped
 
 
+def test_a_source_that_ends_does_not_wait_for_a_device_that_is_missing(tmp_path: Path) -> None:
+    pipeline = make_pipeline(
+        synthetic(live=True, frame_limit=50), Missing(small_spec(tmp_path)), [Recorder()]
+    )
+    pipeline.start()
+    assert pipeline.wait(10)
+    stats = pipeline.stats.snapshot()
+    assert (stats.captured, stats.dropped) == (50, 50)
+
+
+def test_a_stop_while_the_device_is_being_opened_is_no_failure(tmp_path: Path) -> None:
+    """To be sure of an Edge TPU takes up to half a minute; nobody waits for it at the end."""
+    entered, gate = threading.Event(), threading.Event()
+
+    class Slow(Detector):
+        def open(self) -> None:
+            entered.set()
+            assert gate.wait(20)
+
+    pipeline = make_pipeline(
+        synthetic(live=True, frame_limit=None), Slow(small_spec(tmp_path)), [Recorder()]
+    )
+    pipeline.start()
+    assert entered.wait(10)
+    pipeline.stop(timeout_s=0.4)
+    gate.set()
+    assert pipeline.wait(10)
+
+
 def test_a_recording_has_no_time_for_a_device_that_is_missing(tmp_path: Path) -> None:
     pipeline = make_pipeline(synthetic(live=False), Missing(small_spec(tmp_path)), [Recorder()])
     pipeline.start()

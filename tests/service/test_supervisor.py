@@ -298,7 +298,9 @@ def test_a_service_whose_camera_is_missing_waits_and_says_so(file: File) -> None
         assert told.endswith("; waiting for the first frame")
         child.signal(signal.SIGTERM)
         code, stderr = child.end()
+        last_words = child.manager.waiting()[-1]["STATUS"]
     assert code == 0
+    assert last_words == f"ended; {told}"
     assert stderr.count("/dev/no-such-camera") == 1
     assert not [told for told in child.manager.messages if "READY" in told]
 
