@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +66,17 @@ class Measured(Moody):
         super().publish(result)
 
 
+@pytest.fixture
+def unlogged() -> Iterator[None]:
+    """pytest keeps every log record of a test, and this one has thousands."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("unlogged")
 def test_a_soak_with_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outage, "FIRST_RETRY_S", 0.01)
-    # pytest keeps every log record of a test, and this one has thousands.
-    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     source = SyntheticSource("camera", 64, 48, 4000, FRAMES, live=True, faults=FAULTS)
     measured, other = Measured(1), Moody(2)
     pipeline = make_pipeline(source, Detector(small_spec(tmp_path)), [measured, other], 16)
