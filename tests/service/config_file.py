@@ -41,7 +41,10 @@ class File:
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         path = self.folder / name
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        text = path.read_text() if path.exists() else ""
+        # Of a line that crosses a page of memory, the kernel may show the first part alone.
+        whole, _, _ = text.rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def frames(self, name: str) -> list[int]:
         return [line["frame"] for line in self.lines(name)]
