@@ -12,9 +12,9 @@ import sys
 import time
 
 from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
+from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.service import build
-from edge_ssd.service.pipeline import Outlet, Pipeline
 from edge_ssd.sources.synthetic import SyntheticSource
 from edge_ssd.types import FrameResult
 

@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from edge_ssd.detector.runtime import Interpreter, installed, load_interpreter
 from edge_ssd.errors import EdgeSsdError
+from edge_ssd.inference.runtime import Interpreter, installed, load_interpreter
 from edge_ssd.models.spec import ModelSpec
-from edge_ssd.prepare import prepare
+from edge_ssd.workshop.prepare import prepare
 
 
 class Parser(argparse.ArgumentParser):

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ssd.detector.preprocess import interleaved
 from edge_ssd.errors import PublishError
+from edge_ssd.inference.preprocess import interleaved
 from edge_ssd.types import Frame, FrameResult, PixelFormat
 
 Image = NDArray[np.uint8]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ssd.detector import runtime
+from edge_ssd.inference import runtime
 
 # The background jobs of a shell ignore it, and so would the commands that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -16,9 +16,9 @@ from typing import IO, Any
 import cv2
 import numpy as np
 import pytest
-from command import edge_ssd, start
-from tflite_builder import quantize
-from tflite_models import STOCK, raw_heads_model
+from support.command import edge_ssd, start
+from support.tflite_builder import quantize
+from support.tflite_models import STOCK, raw_heads_model
 
 from edge_ssd import config
 

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from command import edge_ssd
+from support.command import edge_ssd
 
 ROOT = Path(__file__).parents[1]
 # Set-up of a shell; there is nothing to check.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from command import edge_ssd
+from support.command import edge_ssd
 
 from edge_ssd import config
 

@@ -6,9 +6,9 @@ from harness import LEAST_SCORE, Recorder, arguments
 
 from edge_ssd import __version__
 from edge_ssd.config import parse
+from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.service import build, outlets
-from edge_ssd.service.pipeline import Outlet, Pipeline
 from edge_ssd.types import FrameResult
 
 

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from edge_ssd.config.network import ModelOptions
 from edge_ssd.config.problems import problems, yaml_problem
 from edge_ssd.config.schema import Config
-from edge_ssd.config.section import Section
 from edge_ssd.errors import ConfigError
+from edge_ssd.options import Section
 
 _S = TypeVar("_S", bound=Section)
 

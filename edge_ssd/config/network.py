@@ -13,7 +13,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from edge_ssd import DEFAULT_MODEL
-from edge_ssd.config.section import Section, Unit
+from edge_ssd.options import Section, Unit
 
 
 def _edgetpu_device(device: str) -> str:

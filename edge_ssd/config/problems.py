@@ -10,7 +10,7 @@ from typing import Any, get_args
 import yaml
 
 from edge_ssd.config.schema import Config
-from edge_ssd.config.section import Section
+from edge_ssd.options import Section
 
 # What pydantic's kinds of error say here; "should" becomes "must" in those not listed.
 _SAYS = {

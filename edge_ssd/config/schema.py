@@ -8,8 +8,8 @@ from pydantic import (
 
 from edge_ssd.config.network import ModelOptions, PostprocessSection, PreprocessOptions
 from edge_ssd.config.publishers import JsonLinesPublisher, PublisherOptions
-from edge_ssd.config.section import Section
 from edge_ssd.config.sources import SourceOptions
+from edge_ssd.options import Section
 
 
 class GovernorOptions(Section):

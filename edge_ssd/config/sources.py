@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from edge_ssd.config.section import Section
+from edge_ssd.options import Section
 
 
 class VideoSource(Section):

@@ -14,7 +14,7 @@ from edge_ssd.errors import ModelError
 from edge_ssd.files import remedy
 from edge_ssd.models import coco
 from edge_ssd.models.flatbuffer import Data
-from edge_ssd.models.wording import counted
+from edge_ssd.wording import counted
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_ssd.errors import ModelError
 from edge_ssd.models.graph import OMITTED, Graph, Operator
-from edge_ssd.models.wording import counted
+from edge_ssd.wording import counted
 
 _TWO = """
 ADD CONV_2D DEPTHWISE_CONV_2D EMBEDDING_LOOKUP FULLY_CONNECTED MUL RESIZE_BILINEAR PAD GATHER

@@ -15,9 +15,9 @@ from paho.mqtt.client import MQTTMessageInfo
 
 from edge_ssd.errors import PublishError
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.publishers.credentials import Password, TlsFiles, read_password, tls_context
 from edge_ssd.publishers.message import encode, message
 from edge_ssd.publishers.mqtt_connection import Broker, Connection
+from edge_ssd.secrets import Password, TlsFiles, read_password, tls_context
 from edge_ssd.types import FrameResult
 
 log = logging.getLogger(__name__)

@@ -12,16 +12,17 @@ from urllib.parse import quote
 
 from edge_ssd import config
 from edge_ssd.config import Config, ModelOptions, PostprocessSection, PreprocessOptions
-from edge_ssd.detector import Detector, ModelFit, Network
 from edge_ssd.errors import ConfigError, InputError, ModelError, PublishError
+from edge_ssd.inference.backend import Backend, ModelFit
+from edge_ssd.inference.backends import network as network_of
+from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.models import coco, labels
 from edge_ssd.models.labels import Labels
 from edge_ssd.models.loading import load
+from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.postprocess import PostprocessOptions, Postprocessor
 from edge_ssd.postprocess.anchors import for_model
 from edge_ssd.service import outlets
-from edge_ssd.service.networks import network as network_of
-from edge_ssd.service.pipeline import Pipeline
 from edge_ssd.sources.base import Source
 from edge_ssd.sources.images import (
     IMAGE_EXTENSIONS,
@@ -73,10 +74,10 @@ def _option_named_in(problem: str, model: ModelOptions) -> str:
     return ".".join(["model", *islice(named, 1)])
 
 
-def detector(model: ModelOptions, preprocess: PreprocessOptions) -> Detector:
+def detector(model: ModelOptions, preprocess: PreprocessOptions) -> CpuBackend:
     """Return the model, loaded here for the CPU. Raises ModelError, RuntimeMissingError."""
     spec = load(model.name, model.labels)
-    return Detector(spec, model.runtime, model.threads, preprocess.resize)
+    return CpuBackend(spec, model.runtime, model.threads, preprocess.resize)
 
 
 def labels_of(network: ModelFit) -> Labels:
@@ -92,7 +93,7 @@ def labels_of(network: ModelFit) -> Labels:
     return (None,) * classes
 
 
-def postprocessor(network: Network, names: Labels, section: PostprocessSection) -> Postprocessor:
+def postprocessor(network: Backend, names: Labels, section: PostprocessSection) -> Postprocessor:
     """Return the postprocessing of a model.
 
     Raises ConfigError for a label it has not, ModelError when its anchors do not fit it.
@@ -185,7 +186,7 @@ def _network_camera(name: str, section: config.RtspSource | config.HttpSource) -
 def _with_login(section: config.RtspSource | config.HttpSource) -> str:
     """Return the url with user and password. Raises ConfigError when that cannot be read."""
     # Only a camera with a password pays for the import of ssl.
-    from edge_ssd.publishers import credentials  # noqa: PLC0415
+    from edge_ssd import secrets as credentials  # noqa: PLC0415
 
     if section.username is None:
         return section.url

@@ -14,9 +14,9 @@ import logging
 import time
 from collections.abc import Callable
 
+from edge_ssd.board import Health
 from edge_ssd.config import GovernorOptions
-from edge_ssd.service.pace import Pace
-from edge_ssd.service.sensors import Health
+from edge_ssd.pipeline.pace import Pace
 
 log = logging.getLogger(__name__)
 

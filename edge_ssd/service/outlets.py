@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from edge_ssd import config
 from edge_ssd.errors import ConfigError, PublishError
 from edge_ssd.files import hidden, may
+from edge_ssd.pipeline.pipeline import Outlet
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.publishers.jsonl import JsonLinesPublisher
-from edge_ssd.service.pipeline import Outlet
 
 if TYPE_CHECKING:
-    from edge_ssd.publishers.credentials import Password, TlsFiles
+    from edge_ssd.secrets import Password, TlsFiles
 
 
 def outlet(section: config.PublisherOptions, name: str) -> Outlet:
@@ -58,7 +58,7 @@ def _mqtt(section: config.MqttPublisher, name: str) -> Publisher:
 
 
 def _secrets(section: config.MqttPublisher) -> tuple[Password, TlsFiles | None]:
-    from edge_ssd.publishers.credentials import Password, TlsFiles  # noqa: PLC0415
+    from edge_ssd.secrets import Password, TlsFiles  # noqa: PLC0415
 
     tls = section.tls
     return (
@@ -121,7 +121,7 @@ def _made_by_systemd(folder: Path) -> bool:
 
 
 def _secrets_missing(section: config.MqttPublisher) -> list[str]:
-    from edge_ssd.publishers.credentials import read_password, tls_context  # noqa: PLC0415
+    from edge_ssd.secrets import read_password, tls_context  # noqa: PLC0415
 
     password, files = _secrets(section)
     try:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from edge_ssd import config
 from edge_ssd.config import Config
+from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.service import build, outlets
-from edge_ssd.service.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 

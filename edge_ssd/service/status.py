@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_ssd.service.stats import Snapshot
+from edge_ssd.pipeline.stats import Snapshot
 
 
 class Status:

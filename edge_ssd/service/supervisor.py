@@ -9,19 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge_ssd import config
+from edge_ssd.board import Sensors
+from edge_ssd.channels import Closed
 from edge_ssd.errors import ConfigError
+from edge_ssd.pipeline.pipeline import Pipeline
+from edge_ssd.pipeline.publishing import check_delivered
+from edge_ssd.pipeline.worker import POLL_S
 from edge_ssd.service import build, outlets, systemd
-from edge_ssd.service.channels import Closed
 from edge_ssd.service.governor import Governor
-from edge_ssd.service.pipeline import Pipeline
-from edge_ssd.service.publishing import check_delivered
 from edge_ssd.service.reload import Reloader
-from edge_ssd.service.sensors import Sensors
 from edge_ssd.service.signals import hangups, stop_on_signals
 from edge_ssd.service.status import Status
 from edge_ssd.service.systemd import Manager
 from edge_ssd.service.watchdog import Watchdog
-from edge_ssd.service.worker import POLL_S
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from edge_ssd.pipeline.worker import Worker
 from edge_ssd.service.systemd import Manager
-from edge_ssd.service.worker import Worker
 
 log = logging.getLogger(__name__)
 

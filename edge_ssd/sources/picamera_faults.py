@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType
 
 from edge_ssd.errors import DeviceError
-from edge_ssd.sources.holders import holders
+from edge_ssd.holders import holders
 
 _INSTALL = "sudo apt install python3-picamera2 --no-install-recommends"
 

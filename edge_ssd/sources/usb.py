@@ -11,7 +11,7 @@ import cv2
 
 from edge_ssd.errors import DeviceError
 from edge_ssd.files import hidden, remedy
-from edge_ssd.sources.holders import holders
+from edge_ssd.holders import holders
 from edge_ssd.sources.opencv import Image, OpenCvCamera
 from edge_ssd.sources.v4l2 import CONVERTED, to_bgr
 

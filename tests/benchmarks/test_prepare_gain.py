@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import environment
+from support.command import environment
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "prepare_gain.py"
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tflite_models import raw_heads_model
+from support.tflite_models import raw_heads_model
 
 from edge_ssd.models import embedded
 from edge_ssd.models.loading import load

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from deploy.export.tfjs_graph import Graph, Node
 
-from edge_ssd.detector.runtime import load_interpreter
+from edge_ssd.inference.runtime import load_interpreter
 from edge_ssd.models.graph import Graph as File
 from edge_ssd.models.spec import ModelSpec
 

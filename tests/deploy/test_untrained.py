@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from command import edge_ssd
-from edge_ssd.detector.runtime import load_interpreter
+from support.command import edge_ssd
+from edge_ssd.inference.runtime import load_interpreter
 from edge_ssd.models.loading import load
 from edge_ssd.postprocess import anchors
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from privileges import without_root_rights
-from tflite_models import raw_heads_model
+from support.privileges import without_root_rights
+from support.tflite_models import raw_heads_model
 
 from edge_ssd.cli import main
 from edge_ssd.errors import ModelError

@@ -13,8 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_builder import Kind, Model
-from tflite_models import PostprocessOptions, edgetpu_model, raw_heads_model, stock_like_model
+from support.tflite_builder import Kind, Model
+from support.tflite_models import (
+    PostprocessOptions,
+    edgetpu_model,
+    raw_heads_model,
+    stock_like_model,
+)
 
 from edge_ssd.errors import ModelError
 from edge_ssd.models import labels, manifest

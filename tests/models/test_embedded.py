@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_models import raw_heads_model
+from support.tflite_models import raw_heads_model
 
 from edge_ssd.errors import ModelError
 from edge_ssd.models import embedded, manifest

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_builder import Kind, Model, quantize
-from tflite_models import (
+from support.tflite_builder import Kind, Model, quantize
+from support.tflite_models import (
     POSTPROCESS_OP,
     POSTPROCESS_OUTPUTS,
     STOCK,
@@ -19,8 +19,8 @@ from tflite_models import (
     stock_like_model,
 )
 
-from edge_ssd.detector.runtime import load_interpreter
 from edge_ssd.errors import ModelError
+from edge_ssd.inference.runtime import load_interpreter
 from edge_ssd.models.graph import EDGETPU_OP, Graph, custom_options, promote_inputs
 from edge_ssd.models.spec import ModelSpec
 

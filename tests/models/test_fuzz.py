@@ -7,22 +7,22 @@ import signal
 import time
 from pathlib import Path
 
-import model_fuzz
 import numpy as np
 import pytest
-from tflite_builder import Kind, Model
-from tflite_models import raw_heads_model
+from support import model_fuzz
+from support.tflite_builder import Kind, Model
+from support.tflite_models import raw_heads_model
 
-from edge_ssd.detector import ModelFit
-from edge_ssd.detector.child_main import Job
-from edge_ssd.detector.described import FileDescription
-from edge_ssd.detector.probe import probe
 from edge_ssd.errors import DeviceError, ModelError
-from edge_ssd.inspection import inspect
+from edge_ssd.inference.backend import ModelFit
+from edge_ssd.inference.child_main import Job
+from edge_ssd.inference.described import FileDescription
+from edge_ssd.inference.probe import probe
 from edge_ssd.models import flatbuffer
 from edge_ssd.models.graph import Graph
 from edge_ssd.models.loading import load
 from edge_ssd.models.spec import ModelSpec
+from edge_ssd.workshop.inspect import inspect
 
 
 def check(first: int, count: int) -> None:

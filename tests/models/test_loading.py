@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_builder import Model
-from tflite_models import (
+from support.tflite_builder import Model
+from support.tflite_models import (
     FLOATS,
     POSTPROCESS_OP,
     PostprocessOptions,
@@ -180,7 +180,7 @@ def test_packed_labels_that_unpack_to_very_much(tmp_path: Path) -> None:
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
-    from privileges import without_root_rights
+    from support.privileges import without_root_rights
 
     path = save(tmp_path, raw_heads_model())
     Path(path).chmod(0)

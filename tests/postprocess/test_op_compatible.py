@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from reference_op import OpResult, installed_runtimes, real, reference, run_op
-from tflite_builder import Kind, quantize
-from tflite_models import PostprocessOptions
+from support.reference_op import OpResult, installed_runtimes, real, reference, run_op
+from support.tflite_builder import Kind, quantize
+from support.tflite_models import PostprocessOptions
 
 from edge_ssd.models.spec import BoxCoderScales
 from edge_ssd.postprocess import postprocess

@@ -20,7 +20,7 @@ from postprocess.test_op_compatible import (
     candidate,
     make_case,
 )
-from reference_op import OpResult, installed_runtimes, real, reference, run_op
+from support.reference_op import OpResult, installed_runtimes, real, reference, run_op
 
 from edge_ssd.types import Detections
 

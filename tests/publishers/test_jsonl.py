@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from privileges import without_root_rights
+from support.privileges import without_root_rights
 
 from edge_ssd.errors import PublishError
 from edge_ssd.publishers.jsonl import JsonLinesPublisher

@@ -6,13 +6,13 @@ import logging
 from pathlib import Path
 
 import pytest
-from service.pipelines import Recorder, make_pipeline, small_spec, synthetic
+from support.pipelines import Recorder, make_pipeline, small_spec, synthetic
 
+from edge_ssd.board import Health, Sensors, Throttled
 from edge_ssd.config import GovernorOptions
-from edge_ssd.detector import Detector
+from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.pipeline.pace import Pace
 from edge_ssd.service.governor import Governor
-from edge_ssd.service.pace import Pace
-from edge_ssd.service.sensors import Health, Sensors, Throttled
 
 THROTTLED = "devices/platform/soc/soc:firmware/get_throttled"
 THROTTLED_PI_5 = "devices/platform/soc@107c000000/soc@107c000000:firmware/get_throttled"
@@ -237,7 +237,7 @@ def test_held_back_frames_are_counted_and_recorded_ones_are_not_held_back(
     """Forty frames at a rate that the network keeps up with, and the pace admits one of."""
     recorder = Recorder()
     source = synthetic(live=live, frame_limit=40, fps=200)
-    pipeline = make_pipeline(source, Detector(small_spec(tmp_path)), [recorder])
+    pipeline = make_pipeline(source, CpuBackend(small_spec(tmp_path)), [recorder])
     pipeline.capture.pace.limit_fps = 0.001
     pipeline.start()
     assert pipeline.wait(30)

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from service.config_file import File
-from service.notified import Service, service
-from service.pipelines import Recorder
-from waiting import wait_for
+from support.config_file import File
+from support.notified import Service, service
+from support.pipelines import Recorder
+from support.waiting import wait_for
 
 from edge_ssd import config
+from edge_ssd.channels import Closed
 from edge_ssd.errors import ConfigError, PublishError
+from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.service import build
-from edge_ssd.service.channels import Closed
-from edge_ssd.service.pipeline import Outlet, Pipeline
 from edge_ssd.service.reload import Reloader
 from edge_ssd.types import FrameResult
 

@@ -10,27 +10,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from service.config_file import File
-from service.notified import NotifySocket, service
-from service.pipelines import GatedDetector, Recorder, make_pipeline, small_spec, synthetic
 from service.test_governor import FakeBoard
-from waiting import wait_for
+from support.config_file import File
+from support.notified import NotifySocket, service
+from support.pipelines import GatedDetector, Recorder, make_pipeline, small_spec, synthetic
+from support.waiting import wait_for
 
 from edge_ssd import config
+from edge_ssd.board import Sensors
+from edge_ssd.channels import Closed
 from edge_ssd.config import GovernorOptions
-from edge_ssd.detector import Detector
+from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.pipeline.pipeline import Pipeline
+from edge_ssd.pipeline.stats import Stats
+from edge_ssd.pipeline.worker import Worker
 from edge_ssd.service import build
-from edge_ssd.service.channels import Closed
 from edge_ssd.service.governor import Governor
-from edge_ssd.service.pipeline import Pipeline
 from edge_ssd.service.reload import Reloader
-from edge_ssd.service.sensors import Sensors
-from edge_ssd.service.stats import Stats
 from edge_ssd.service.status import Status
 from edge_ssd.service.supervisor import STATUS_S, Supervisor
 from edge_ssd.service.systemd import Systemd
 from edge_ssd.service.watchdog import Watchdog
-from edge_ssd.service.worker import Worker
 
 WATCHDOG_S = 20.0
 
@@ -247,7 +247,7 @@ def test_a_refused_file_stays_in_the_status_until_a_good_one(
 
 
 def test_heat_slows_a_running_service(file: File, manager: NotifySocket) -> None:
-    detector = Detector(small_spec(file.folder))
+    detector = CpuBackend(small_spec(file.folder))
     pipeline = make_pipeline(synthetic(live=True, frame_limit=None), detector, [Recorder()])
     supervised = Supervised(pipeline, file, manager)
     supervised.board.temperature(80)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from service.notified import NotifySocket
+from support.notified import NotifySocket
 
 from edge_ssd.service import systemd
 

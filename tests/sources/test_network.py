@@ -1,4 +1,4 @@
-"""Network cameras against a real HTTP stream: freshness, outages, words, and no secrets.
+"""Backend cameras against a real HTTP stream: freshness, outages, words, and no secrets.
 
 RTSP, against GStreamer's server, is in tests/system/test_rtsp.py.
 """
@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from command import edge_ssd, start
-from mjpeg_server import MjpegCamera, number_of
+from support.command import edge_ssd, start
+from support.mjpeg_server import MjpegCamera, number_of
 
 from edge_ssd import config
+from edge_ssd.commands.record import record
 from edge_ssd.errors import ConfigError, DeviceError
-from edge_ssd.record import record
 from edge_ssd.service import build
 from edge_ssd.sources.base import Source
 from edge_ssd.types import Frame

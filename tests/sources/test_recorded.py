@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from privileges import without_root_rights
+from support.privileges import without_root_rights
 
 from edge_ssd.errors import InputError
 from edge_ssd.sources.base import EndOfStream, frames

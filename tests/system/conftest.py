@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from system import booted
-from system.booted import Machine
+from support import booted
+from support.booted import Machine
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from system.booted import Machine, add_wheel, copy_checkout
-from system.installed import CONFIG, configure, guide, install, recorded, wait_for_more
+from support.booted import Machine, add_wheel, copy_checkout
+from support.installed import CONFIG, configure, guide, install, recorded, wait_for_more
 
 pytestmark = pytest.mark.system
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from system.booted import CHECKOUT, Finished, Machine, add_wheel, copy_checkout, run
-from system.installed import CONFIG, configure, guide, install, recorded, wait_for_more
+from support.booted import CHECKOUT, Finished, Machine, add_wheel, copy_checkout, run
+from support.installed import CONFIG, configure, guide, install, recorded, wait_for_more
 
 pytestmark = pytest.mark.system
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from system.installed import CONFIG, GUIDE
+from support.installed import CONFIG, GUIDE
 
 
 def test_every_command_is_run() -> None:

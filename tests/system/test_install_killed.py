@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from system.booted import PATH, Finished, Machine, add_wheel, copy_checkout
-from system.installed import CONFIG, configure, install, recorded, restart, wait_for_more
+from support.booted import PATH, Finished, Machine, add_wheel, copy_checkout
+from support.installed import CONFIG, configure, install, recorded, restart, wait_for_more
 
 pytestmark = pytest.mark.system
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from system.booted import CHECKOUT, run
-from system.installed import guide
+from support.booted import CHECKOUT, run
+from support.installed import guide
 
 pytestmark = pytest.mark.system
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from system import booted
-from system.booted import Finished, chroot_into, disposable
-from system.installed import guide
+from support import booted
+from support.booted import Finished, chroot_into, disposable
+from support.installed import guide
 
 pytestmark = pytest.mark.system
 

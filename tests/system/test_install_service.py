@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from system.booted import Machine, wait_for
-from system.installed import (
+from support.booted import Machine, wait_for
+from support.installed import (
     CONFIG,
     LINES,
     configure,

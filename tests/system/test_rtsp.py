@@ -14,17 +14,17 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-import rtsp_server
-from command import command, environment
-from rtsp_server import RtspServer, latency_ms
-from service.pipelines import Recorder, make_pipeline, small_spec
-from waiting import wait_for
+from support import rtsp_server
+from support.command import command, environment
+from support.pipelines import Recorder, make_pipeline, small_spec
+from support.rtsp_server import RtspServer, latency_ms
+from support.waiting import wait_for
 
 from edge_ssd import config
-from edge_ssd.detector import Detector
 from edge_ssd.errors import DeviceError
+from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.service import build
-from edge_ssd.service.pipeline import Pipeline
 from edge_ssd.types import FrameResult
 
 MISSING = rtsp_server.missing()
@@ -66,7 +66,7 @@ def recorder() -> LatencyRecorder:
 @pytest.fixture
 def pipeline(server: RtspServer, recorder: LatencyRecorder, tmp_path: Path) -> Iterator[Pipeline]:
     source = build.source(options_for(server, tmp_path))
-    pipeline = make_pipeline(source, Detector(small_spec(tmp_path)), [recorder])
+    pipeline = make_pipeline(source, CpuBackend(small_spec(tmp_path)), [recorder])
     pipeline.start()
     yield pipeline
     server.stop()

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from service.pipelines import Recorder, make_pipeline, small_spec
+from support.pipelines import Recorder, make_pipeline, small_spec
 
-from edge_ssd.detector import Detector
 from edge_ssd.errors import PublishError
-from edge_ssd.service import outage
+from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.pipeline import outage
 from edge_ssd.sources.synthetic import Fault, SyntheticSource
 from edge_ssd.types import FrameResult
 
@@ -79,7 +79,7 @@ def test_a_soak_with_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(outage, "FIRST_RETRY_S", 0.01)
     source = SyntheticSource("camera", 64, 48, 4000, FRAMES, live=True, faults=FAULTS)
     measured, other = Measured(1), Moody(2)
-    pipeline = make_pipeline(source, Detector(small_spec(tmp_path)), [measured, other], 16)
+    pipeline = make_pipeline(source, CpuBackend(small_spec(tmp_path)), [measured, other], 16)
     pipeline.start()
     pipeline.wait()
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from misbehaving_server import MisbehavingServer
-from tflite_models import raw_heads_model
+from support.misbehaving_server import MisbehavingServer
+from support.tflite_models import raw_heads_model
 
 from edge_ssd.models import catalogue
 from edge_ssd.models.download import Patience

@@ -9,10 +9,10 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import misbehaving_server as serve
 import pytest
-from misbehaving_server import MisbehavingServer
 from models.pull.pulling import FAILED, MODEL, ZIP, named, offer_of_zip, packed, pull_from
+from support import misbehaving_server as serve
+from support.misbehaving_server import MisbehavingServer
 
 from edge_ssd.errors import EdgeSsdError
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-import misbehaving_server as serve
 import pytest
 from click.testing import CliRunner
-from command import edge_ssd, start
-from misbehaving_server import MisbehavingServer
 from models.pull.pulling import MODEL, ZIP, named, sha256
+from support import misbehaving_server as serve
+from support.command import edge_ssd, start
+from support.misbehaving_server import MisbehavingServer
 
 from edge_ssd.cli import main
 from edge_ssd.models import catalogue

@@ -8,10 +8,10 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-import misbehaving_server as serve
 import pytest
-from misbehaving_server import Answer, MisbehavingServer
 from models.pull.pulling import FAILED, HURRIED, MODEL, STALLED, UNAVAILABLE, named, pull_from
+from support import misbehaving_server as serve
+from support.misbehaving_server import Answer, MisbehavingServer
 
 from edge_ssd.errors import EdgeSsdError
 from edge_ssd.models.download import DownloadError

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import misbehaving_server as serve
 import pytest
-from misbehaving_server import MisbehavingServer
 from models.pull.pulling import FAILED, HURRIED, MODEL, named, offer, pull_from, sha256
-from privileges import without_root_rights
-from tflite_models import raw_heads_model
+from support import misbehaving_server as serve
+from support.misbehaving_server import MisbehavingServer
+from support.privileges import without_root_rights
+from support.tflite_models import raw_heads_model
 
 from edge_ssd.errors import EdgeSsdError
 from edge_ssd.models.download import DownloadError, Patience

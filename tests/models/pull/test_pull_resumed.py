@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import misbehaving_server as serve
 import pytest
-from misbehaving_server import Answer, MisbehavingServer
 from models.pull.pulling import HURRIED, MODEL, STALLED, named, pull_from, sha256
+from support import misbehaving_server as serve
+from support.misbehaving_server import Answer, MisbehavingServer
 
 from edge_ssd.errors import EdgeSsdError
 from edge_ssd.models.download import DownloadError

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import misbehaving_server as serve
 import pytest
-from misbehaving_server import MisbehavingServer
 from models.pull.pulling import MODEL, named, offer, pull_from, sha256
-from tflite_models import raw_heads_model
+from support import misbehaving_server as serve
+from support.misbehaving_server import MisbehavingServer
+from support.tflite_models import raw_heads_model
 
 from edge_ssd.errors import EdgeSsdError
 

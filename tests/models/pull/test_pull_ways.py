@@ -6,10 +6,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import misbehaving_server as serve
 import pytest
-from misbehaving_server import MisbehavingServer
 from models.pull.pulling import HURRIED, MODEL, named, pull_from
+from support import misbehaving_server as serve
+from support.misbehaving_server import MisbehavingServer
 
 from edge_ssd.errors import EdgeSsdError, UsageError
 from edge_ssd.models.download import DownloadError, redirected

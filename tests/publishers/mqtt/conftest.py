@@ -8,8 +8,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mosquitto import PASSWORD, WAIT_S, Mosquitto, Watcher, make_certificates, running, watching
-from publishers.mqtt.publishing import Publishers
+from support.mosquitto import (
+    PASSWORD,
+    WAIT_S,
+    Mosquitto,
+    Watcher,
+    make_certificates,
+    running,
+    watching,
+)
+from support.publishing import Publishers
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from command import environment
-from mosquitto import Line, Mosquitto, Watcher, watching
-from publishers.mqtt.publishing import STATUS, TOPIC, Publishers, frame_numbers, result
+from support.command import environment
+from support.mosquitto import Line, Mosquitto, Watcher, watching
+from support.publishing import STATUS, TOPIC, Publishers, frame_numbers, result
 
 from edge_ssd.publishers.message import encode, message
 

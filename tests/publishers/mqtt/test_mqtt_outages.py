@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from mosquitto import Line, Mosquitto, Watcher, freeze, running, watching
-from publishers.mqtt.publishing import STATUS, TOPIC, Publishers, frame_numbers, result
+from support.mosquitto import Line, Mosquitto, Watcher, freeze, running, watching
+from support.publishing import STATUS, TOPIC, Publishers, frame_numbers, result
 
 from edge_ssd.errors import PublishError
 from edge_ssd.publishers.mqtt import MqttPublisher, backoff

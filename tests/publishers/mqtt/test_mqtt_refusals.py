@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mosquitto import PASSWORD, Mosquitto, run, running
-from publishers.mqtt.publishing import Publishers, result
+from support.mosquitto import PASSWORD, Mosquitto, run, running
+from support.publishing import Publishers, result
 
 from edge_ssd import config
 from edge_ssd.errors import ConfigError, PublishError

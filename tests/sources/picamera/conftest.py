@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from fake_picamera2 import Rig
-from sources.picamera.reading import opened
+from support.fake_picamera2 import Rig
+from support.reading import opened
 
 from edge_ssd.sources.picamera import PiCameraSource
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_picamera2 import BUFFERS, Rig
-from service.pipelines import Recorder, make_pipeline, small_spec
-from sources.picamera.reading import assert_bars, assert_nothing_is_held, read
-from waiting import wait_for
+from support.fake_picamera2 import BUFFERS, Rig
+from support.pipelines import Recorder, make_pipeline, small_spec
+from support.reading import assert_bars, assert_nothing_is_held, read
+from support.waiting import wait_for
 
-from edge_ssd.detector import Detector
 from edge_ssd.errors import DeviceError
-from edge_ssd.service import outage
+from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.pipeline import outage
 from edge_ssd.sources import picamera_faults
 from edge_ssd.sources.picamera import PiCameraSource
 
@@ -167,7 +167,7 @@ def test_the_service_goes_on_after_a_fault(
     rig.free_running = True
     recorder = Recorder()
     source = PiCameraSource("door")
-    detector = Detector(small_spec(tmp_path))
+    detector = CpuBackend(small_spec(tmp_path))
     pipeline = make_pipeline(source, detector, [recorder], stall_timeout_s=0.1)
     with caplog.at_level(logging.WARNING, outage.__name__):
         pipeline.start()

@@ -6,8 +6,8 @@ import time
 from typing import Any
 
 import pytest
-from fake_picamera2 import BUFFERS, Rig
-from sources.picamera.reading import assert_bars, assert_nothing_is_held, opened, read
+from support.fake_picamera2 import BUFFERS, Rig
+from support.reading import assert_bars, assert_nothing_is_held, opened, read
 
 from edge_ssd.errors import DeviceError
 from edge_ssd.sources.picamera import PiCameraSource

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_picamera2 import FakeTransform, Rig
-from sources.picamera.reading import assert_nothing_is_held, opened
+from support.fake_picamera2 import FakeTransform, Rig
+from support.reading import assert_nothing_is_held, opened
 
 from edge_ssd import config
 from edge_ssd.errors import ConfigError, DeviceError

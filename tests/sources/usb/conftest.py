@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from sources.usb.fake_camera import FakeCamera, FakeVideoCapture
+from support.fake_camera import FakeCamera, FakeVideoCapture
 
 from edge_ssd.sources import usb
 from edge_ssd.sources.usb import UsbCamera

@@ -8,13 +8,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from privileges import without_root_rights
-from service.pipelines import Recorder, make_pipeline, small_spec
-from sources.usb.fake_camera import BGR, FakeCamera, FakeVideoCapture, read
-from waiting import wait_for
+from support.fake_camera import BGR, FakeCamera, FakeVideoCapture, read
+from support.pipelines import Recorder, make_pipeline, small_spec
+from support.privileges import without_root_rights
+from support.waiting import wait_for
 
-from edge_ssd.detector import Detector
 from edge_ssd.errors import DeviceError
+from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.sources import opencv, usb
 from edge_ssd.sources.usb import UsbCamera
 
@@ -105,7 +105,7 @@ def test_a_running_pipeline_survives_the_plug(
     camera: FakeCamera, source: UsbCamera, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = Recorder()
-    pipeline = make_pipeline(source, Detector(small_spec(tmp_path)), [recorder])
+    pipeline = make_pipeline(source, CpuBackend(small_spec(tmp_path)), [recorder])
     pipeline.start()
     camera.send(BGR)
     wait_for(lambda: recorder.numbers == [0])

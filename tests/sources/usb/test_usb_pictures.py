@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sources.usb.fake_camera import BGR, HEIGHT, WIDTH, FakeCamera, FakeVideoCapture, read
+from support.fake_camera import BGR, HEIGHT, WIDTH, FakeCamera, FakeVideoCapture, read
 
 from edge_ssd.config import parse
 from edge_ssd.errors import DeviceError

@@ -20,20 +20,20 @@ LAST_WORDS = "quotes the last words of a process that dies; qemu adds its own"
 MINUTES = "takes minutes here, and the arithmetic in it is that of tests which are run"
 PYTHON_ALONE = "minutes of Python, the same on every processor"
 PULL = "tests/models/pull/test_pull_"
-ISOLATED, DRIFT = "tests/detector/test_isolated", "tests/detector/test_drift"
+ISOLATED, DRIFT = "tests/inference/test_subprocess", "tests/inference/test_drift"
 MAP = "test_map_of_the_deployed_path[tflite-runtime-ssdlite_mobilenet_v2_coco-0.313]"
 NOT_RUN = {
     "tests/test_readme.py": "measures speed; .ci/run does it natively",
-    "tests/test_tune.py": "measures speed",
+    "tests/commands/test_tune.py": "measures speed",
     "tests/benchmarks/test_prepare_gain.py": "measures speed",
-    "tests/test_bad_inputs.py": STARTS,
-    "tests/test_evaluate.py": STARTS,
-    "tests/doctor/test_runner.py": STARTS,  # the tests of either Pi run doctor itself
+    "tests/commands/test_bad_inputs.py": STARTS,
+    "tests/commands/test_eval.py": STARTS,
+    "tests/commands/doctor/test_runner.py": STARTS,  # the tests of either Pi run doctor itself
     "tests/test_cli.py::test_bench_measures_and_prints_json": "measures speed",
-    "tests/test_prepare.py::test_int8_keeps_the_map": MINUTES,
-    "tests/test_prepare.py::test_int8_detects_what_the_original_does": MINUTES,
-    "tests/test_record.py::test_a_replay_gives_the_same_messages": MINUTES,
-    "tests/test_record.py::test_a_recording_made_elsewhere_knows_its_files": MINUTES,
+    "tests/workshop/test_prepare.py::test_int8_keeps_the_map": MINUTES,
+    "tests/workshop/test_prepare.py::test_int8_detects_what_the_original_does": MINUTES,
+    "tests/commands/test_record.py::test_a_replay_gives_the_same_messages": MINUTES,
+    "tests/commands/test_record.py::test_a_recording_made_elsewhere_knows_its_files": MINUTES,
     "tests/models/test_damaged.py": PYTHON_ALONE,
     "tests/models/test_fuzz.py": PYTHON_ALONE,
     f"{PULL}archives.py": PYTHON_ALONE,
@@ -43,7 +43,7 @@ NOT_RUN = {
     f"{PULL}resumed.py": PYTHON_ALONE,
     f"{PULL}trust.py": PYTHON_ALONE,
     f"{PULL}ways.py": PYTHON_ALONE,
-    f"tests/test_coco_map.py::{MAP}": "0.318 on ARM: better, and 0.0004 past the tolerance",
+    f"tests/commands/test_eval_coco.py::{MAP}": "0.318 on ARM: 0.0004 past the tolerance",
     f"{ISOLATED}_deaths.py::test_an_abort_loses_one_frame_and_is_told": LAST_WORDS,
     f"{ISOLATED}_deaths.py::test_deaths_in_a_row_wait_longer_and_end_it": STARTS,
     f"{ISOLATED}_deaths.py::test_deaths_far_apart_never_end_it": STARTS,
@@ -51,8 +51,8 @@ NOT_RUN = {
     f"{ISOLATED}.py::test_a_child_that_hangs_ends_with_a_parent_that_is_killed": STARTS,
     f"{ISOLATED}_streams.py::test_a_stop_does_not_wait_for_a_network_that_starts_again": STARTS,
     f"{DRIFT}.py::test_a_stick_that_becomes_ten_times_slower_is_told": "compares times of qemu",
-    "tests/detector/test_probe.py::test_what_goes_wrong_is_told_in_one_line": LAST_WORDS,
-    "tests/detector/test_probe.py::test_a_hang_is_ended_and_told": STARTS,
+    "tests/inference/test_probe.py::test_what_goes_wrong_is_told_in_one_line": LAST_WORDS,
+    "tests/inference/test_probe.py::test_a_hang_is_ended_and_told": STARTS,
 }
 """Tests that are not run, and why; nor are those in tests/system, of this machine's own Debian."""
 

@@ -66,7 +66,7 @@ def test_it_is_a_64_bit_pi_with_that_runtime_alone(
     environments: dict[str, Environment], runtime: str
 ) -> None:
     code = (
-        "import platform, sys; from edge_ssd.detector.runtime import installed; "
+        "import platform, sys; from edge_ssd.inference.runtime import installed; "
         "print(platform.machine(), *sys.version_info[:2], *installed())"
     )
     python = environments[runtime].python

@@ -15,14 +15,14 @@ from system.emulated.suite import NO_SCHEMA, NOT_RUN, examine, run_suite
 
 pytestmark = pytest.mark.system
 
-SMOKE = ("tests/detector", "tests/models", "tests/postprocess", "tests/test_boxes.py")
+SMOKE = ("tests/inference", "tests/models", "tests/postprocess", "tests/test_boxes.py")
 ALSO_NOT_RUN = {
-    "tests/detector/test_delegate.py": "needs a compiler for 32-bit ARM",
-    "tests/detector/test_fallback.py": "likewise",
-    "tests/detector/test_isolated.py": "likewise",
-    "tests/detector/test_isolated_deaths.py": "likewise",
-    "tests/detector/test_isolated_streams.py": "likewise",
-    "tests/detector/test_probe.py": "likewise",
+    "tests/inference/test_delegate.py": "needs a compiler for 32-bit ARM",
+    "tests/inference/test_fallback.py": "likewise",
+    "tests/inference/test_subprocess.py": "likewise",
+    "tests/inference/test_subprocess_deaths.py": "likewise",
+    "tests/inference/test_subprocess_streams.py": "likewise",
+    "tests/inference/test_probe.py": "likewise",
 }
 """Tests of those that are not run, and why."""
 

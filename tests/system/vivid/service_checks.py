@@ -14,8 +14,8 @@ from pathlib import Path
 
 import camera
 from camera import NODE
-from command import command, environment
-from service.config_file import File
+from support.command import command, environment
+from support.config_file import File
 
 
 class Service:

@@ -1,0 +1,1 @@
+"""One module or package for each command: its options, what it does, what it prints."""

@@ -1,0 +1,249 @@
+"""Measure on this machine: the bare network, each stage, the whole pipeline, memory, start.
+
+What is compared is interleaved in one run and medians are taken, so that a machine whose
+speed drifts still gives true ratios.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from edge_ssd.config import Config, parse
+from edge_ssd.errors import InputError, PipelineError
+from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.inference.runtime import clamp_threads, load_interpreter
+from edge_ssd.pipeline.pipeline import Outlet, Pipeline
+from edge_ssd.postprocess import Postprocessor
+from edge_ssd.publishers.base import Publisher
+from edge_ssd.service import build
+from edge_ssd.sources.base import frames
+from edge_ssd.types import Frame, FrameResult, Geometry, Timing
+
+ROUNDS = 5
+THRESHOLDS = (0.5, 0.05, 0.01)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was measured. Times are medians in milliseconds, memory is in megabytes.
+
+    postprocess_ms: by score threshold, on this model's heads of these frames.
+    op_ms: the same work done by the model's own TFLite_Detection_PostProcess, or None.
+    cold_start_ms, memory_mb: of an ``edge-ssd run`` of its own, to its first line, and at
+        its peak.
+    """
+
+    model: str
+    threads: int
+    frames: int
+    bare_invoke_ms: float
+    bare_fps: float
+    pipeline_fps: float
+    pipeline_to_bare: float
+    stages: Timing
+    postprocess_ms: dict[str, float]
+    op_ms: float | None
+    cold_start_ms: float
+    memory_mb: float
+
+    def as_json(self) -> str:
+        """Return one JSON object."""
+        return json.dumps(asdict(self))
+
+
+class _Collector(Publisher):
+    """Keeps when each result was ready, and is complete once there are enough."""
+
+    name = "bench"
+
+    def __init__(self, wanted: int) -> None:
+        self.finished_ns: list[int] = []
+        self.complete = threading.Event()
+        self._wanted = wanted
+
+    def publish(self, result: FrameResult) -> None:
+        self.finished_ns.append(result.finished_ns)
+        if len(self.finished_ns) == self._wanted:
+            self.complete.set()
+
+    def close(self) -> None:
+        self.complete.set()
+
+
+def options(model: str, recording: Path | None, count: int, threads: int | None) -> Config:
+    """Return a configuration to measure: a video or folder, or else moving shapes.
+
+    Raises InputError when there is no such file.
+    """
+    source = moving_shapes(count)
+    if recording:
+        if not recording.exists():
+            raise InputError(f"{recording} does not exist", "give a video or a folder of pictures")
+        kind = "images" if recording.is_dir() else "video"
+        source = {"type": kind, "path": str(recording.resolve())}
+    return parse({"source": source, "model": {"name": model, "threads": threads}})
+
+
+def moving_shapes(count: int, **size: int) -> dict[str, Any]:
+    """Return the section of a source of so many frames of moving shapes, as fast as taken.
+
+    size: width and height in pixels.
+    """
+    return {"type": "synthetic", "live": False, "fps": None, "frame_limit": count} | size
+
+
+def measure(options: Config, count: int = 100) -> Report:
+    """Measure the model of ``options`` on up to ``count`` frames of its recorded source.
+
+    Raises InputError when the source has fewer than two frames.
+    """
+    detector = build.detector(options.model, options.preprocess)
+    found = sum(1 for _ in _frames(options, count))
+    if found < 2:
+        raise InputError("fewer than two frames to measure with", "give a longer recording")
+    bare_ms, fps, stages = [], [], []
+    for _ in range(ROUNDS):
+        bare_ms.append(_bare_ms(detector, found))
+        speed, timing = pipeline_fps(options, detector, found)
+        fps.append(speed)
+        stages.append(timing)
+    start_ms, memory_mb = _service(options)
+    return Report(
+        model=detector.spec.name,
+        threads=clamp_threads(options.model.threads),
+        frames=found,
+        bare_invoke_ms=statistics.median(bare_ms),
+        bare_fps=1e3 / statistics.median(bare_ms),
+        pipeline_fps=statistics.median(fps),
+        pipeline_to_bare=statistics.median(f * b / 1e3 for f, b in zip(fps, bare_ms, strict=True)),
+        stages=sorted(stages, key=lambda timing: timing.inference_ms)[ROUNDS // 2],
+        postprocess_ms=_postprocess_ms(options, detector, found),
+        op_ms=_op_ms(options, detector, found),
+        cold_start_ms=start_ms,
+        memory_mb=memory_mb,
+    )
+
+
+def _frames(options: Config, count: int) -> Iterator[Frame]:
+    return islice(frames(build.source(options)), count)
+
+
+def _bare_ms(detector: CpuBackend, count: int) -> float:
+    """Milliseconds one ``invoke()`` takes in a loop that does nothing else."""
+    begun = time.perf_counter()
+    for _ in range(count):
+        detector.interpreter.invoke()
+    return (time.perf_counter() - begun) / count * 1e3
+
+
+def pipeline_fps(options: Config, detector: CpuBackend, count: int) -> tuple[float, Timing]:
+    """Return frames a second of the whole pipeline, and its mean times a stage.
+
+    Counted from the first result to the last of ``count``, which the source must have.
+    """
+    collector = _Collector(count)
+    labels = build.labels_of(detector)
+    pipeline = Pipeline(
+        build.source(options),
+        detector,
+        build.postprocessor(detector, labels, options.postprocess),
+        [Outlet(collector)],
+        labels,
+    )
+    pipeline.start()
+    collector.complete.wait()
+    pipeline.stop()
+    finished = collector.finished_ns
+    seconds = (finished[-1] - finished[0]) / 1e9
+    return (len(finished) - 1) / seconds, pipeline.stats.snapshot().timing
+
+
+def _postprocess_ms(options: Config, detector: CpuBackend, count: int) -> dict[str, float]:
+    """Median time to postprocess the heads of these frames, by score threshold, interleaved."""
+    candidates = _postprocessors(options, detector)
+    times: dict[float, list[float]] = {threshold: [] for threshold in THRESHOLDS}
+    heads = []
+    for frame in _frames(options, count):
+        detector.set_frame(frame)
+        heads.append(detector.invoke())
+    for number, each in enumerate(heads):
+        fresh = copy.deepcopy(each)  # just handed over, as the postprocessing thread gets them
+        for turn in range(len(THRESHOLDS)):
+            threshold = THRESHOLDS[(number + turn) % len(THRESHOLDS)]
+            postprocess = partial(candidates[threshold], fresh, Geometry())
+            times[threshold].append(_milliseconds(postprocess))
+    return {f"{threshold:g}": statistics.median(row) for threshold, row in times.items()}
+
+
+def _op_ms(options: Config, detector: CpuBackend, count: int) -> float | None:
+    """Median cost of the model's own op: the network with it minus without, frame by frame."""
+    if detector.spec.content is None:
+        return None
+    whole = replace(detector.spec, content=None)
+    stock = load_interpreter(whole, options.model.runtime, options.model.threads)
+    index = stock.get_input_details()[0]["index"]
+    differences = []
+    for frame in _frames(options, count):
+        prepared = detector.prepare(frame)
+        stock.set_tensor(index, prepared.tensor[None])
+        detector.set_prepared(prepared)
+        with_op = _milliseconds(stock.invoke)
+        differences.append(with_op - _milliseconds(detector.interpreter.invoke))
+    return statistics.median(differences)
+
+
+def _postprocessors(options: Config, detector: CpuBackend) -> dict[float, Postprocessor]:
+    labels = build.labels_of(detector)
+    sections = {
+        threshold: options.postprocess.model_copy(update={"score_threshold": threshold})
+        for threshold in THRESHOLDS
+    }
+    return {
+        threshold: build.postprocessor(detector, labels, section)
+        for threshold, section in sections.items()
+    }
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    call()
+    return (time.perf_counter() - begun) * 1e3
+
+
+def _service(options: Config) -> tuple[float, float]:
+    """Milliseconds to the first line, and peak megabytes, of an ``edge-ssd run`` of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "bench.yaml")
+        path.write_text(options.model_dump_json(), "utf-8")
+        begun = time.perf_counter()
+        command = [sys.executable, "-m", "edge_ssd", "run", "--config", str(path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            if process.stdout is None or not process.stdout.readline():
+                raise PipelineError("edge-ssd run printed no result", "see its error above")
+            start_ms = (time.perf_counter() - begun) * 1e3
+            peak_mb = 0.0
+            for _ in process.stdout:
+                peak_mb = max(peak_mb, _peak_mb(process.pid))
+    return start_ms, peak_mb
+
+
+def _peak_mb(pid: int) -> float:
+    """Return a process's largest resident memory so far, in megabytes; 0 once it ended."""
+    status = Path(f"/proc/{pid}/status")
+    for line in status.read_text().splitlines() if status.exists() else []:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0

@@ -1,0 +1,41 @@
+"""The command that checks a configuration."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from edge_ssd.commands.options import path_argument, reports_errors
+from edge_ssd.errors import ConfigError
+
+
+@click.command("check-config")
+@click.argument("path", type=path_argument, metavar="FILE", required=False)
+@click.option("--json-schema", is_flag=True, help="Print the JSON Schema of the file instead.")
+def check_config(path: Path | None, json_schema: bool) -> None:
+    """Say whether a configuration would run: exit 0, or 78 with each error."""
+    from edge_ssd import config
+
+    if json_schema:
+        click.echo(json.dumps(config.json_schema(), indent=2))
+        return
+    if path is None:
+        raise click.UsageError("Missing argument 'FILE'.")
+    _check(path)
+
+
+@reports_errors
+def _check(path: Path) -> None:
+    from edge_ssd import config
+    from edge_ssd.service import build
+
+    try:
+        build.pipeline(config.load(path))
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo("; ".join(filter(None, [problem, error.remedy])), err=True)
+        sys.exit(error.exit_code)
+    click.echo(f"{path}: good")

@@ -1,0 +1,102 @@
+"""Measure candidates within a budget of time.
+
+The whole pipeline runs while the network is measured, as it will later, on moving shapes of the
+camera's size. All candidates are measured briefly, then the fastest of them again, in turn, so
+that a machine whose speed drifts is still fair to each.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from edge_ssd.board import Health, Sensors
+from edge_ssd.commands.bench.measuring import moving_shapes, pipeline_fps
+from edge_ssd.commands.tune.candidates import Candidate
+from edge_ssd.commands.tune.report import Report
+from edge_ssd.config import Config, parse
+from edge_ssd.errors import EdgeSsdError
+from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.models.loading import load
+
+FINAL_ROUNDS = 3
+CONTENDER = 1.5
+"""How many times slower than the fastest a candidate may be to be measured again."""
+OUT_OF_TIME = "not measured: out of time"
+_BRIEF = 0.4
+"""The share of the budget for measuring all briefly, where it is enough for that."""
+_BRIEF_AT_MOST = 0.7
+_FEWEST_FRAMES = 4
+_LONGEST_S = 2.0
+
+Progress = Callable[[int, int], None]
+Clock = Callable[[], float]
+
+
+def measure(
+    options: Config,
+    found: list[Candidate],
+    budget_s: float,
+    health: Callable[[], Health] | None = None,
+    progress: Progress = lambda _done, _of: None,
+    clock: Clock = time.monotonic,
+) -> Report:
+    """Measure candidates, which get their figures, in about ``budget_s`` seconds.
+
+    The first that can run is measured in any case; none is begun when the time is over.
+    options: what the pipeline does besides; their source's size is used, never the source.
+    progress: told how many of how many measurements are done. clock: in seconds.
+    Raises the error of the first candidate when none can run.
+    """
+    health = health or Sensors().read
+    report = Report(found)
+    begun = clock()
+    report.watch(health())
+    for number, candidate in enumerate(found):
+        if report.fastest and clock() - begun >= _BRIEF_AT_MOST * budget_s:
+            candidate.problem = OUT_OF_TIME
+            continue
+        _try(options, candidate, _BRIEF * budget_s / len(found), clock)
+        report.watch(health())
+        progress(number + 1, len(found))
+    if not report.fastest:
+        raise EdgeSsdError(f"nothing could be measured: {found[0].problem}", "mend that first")
+    finals = [each for each in found if each.fps * CONTENDER >= report.fastest] * FINAL_ROUNDS
+    for number, candidate in enumerate(finals):
+        left = begun + budget_s - clock()
+        if left <= 0:
+            break
+        _try(options, candidate, left / (len(finals) - number), clock)
+        report.watch(health())
+        progress(len(found) + number + 1, len(found) + len(finals))
+    return report
+
+
+def _try(options: Config, candidate: Candidate, seconds: float, clock: Clock) -> None:
+    """Add one measurement of about so many seconds, loading included, or of the fewest frames."""
+    begun = clock()
+    try:
+        spec = load(str(candidate.path), options.model.labels)
+        run = candidate.runtime, candidate.threads, options.preprocess.resize
+        detector = CpuBackend(spec, *run)
+        fps = _fps(options, detector, _FEWEST_FRAMES)  # the first inference packs weights, too
+        count = round((min(seconds, _LONGEST_S) - (clock() - begun)) * fps)
+        if count > _FEWEST_FRAMES:
+            fps = _fps(options, detector, count)
+        candidate.measured.append(fps)
+    except EdgeSsdError as error:
+        candidate.problem = str(error)
+
+
+def _fps(options: Config, detector: CpuBackend, count: int) -> float:
+    return pipeline_fps(moving(options, count), detector, count)[0]
+
+
+def moving(options: Config, count: int) -> Config:
+    """Return the configuration with moving shapes of its camera's size as the source."""
+    section: Any = options.source
+    width = getattr(section, "lores_width", None) or getattr(section, "width", None) or 640
+    height = getattr(section, "lores_height", None) or getattr(section, "height", None) or 480
+    moving = parse({"source": moving_shapes(count, width=width, height=height)}).source
+    return options.model_copy(update={"source": moving})

@@ -1,0 +1,1 @@
+"""Frame to RawHeads: preprocessing, the runtimes, and what runs a model."""

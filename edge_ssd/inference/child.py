@@ -1,0 +1,129 @@
+"""A process of its own for a network, so that its crash or hang is a sentence."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from contextlib import suppress
+from logging import getLogger
+from pathlib import Path
+from typing import IO
+
+import edge_ssd
+from edge_ssd.errors import DeviceError
+from edge_ssd.inference.child_main import FAILED, GO, Job
+from edge_ssd.inference.shared import Memory, holding
+
+log = getLogger(__name__)
+
+CHECK = (
+    "with an Edge TPU, check its cable and power, and that libedgetpu fits the runtime "
+    "(docs/coral.md)"
+)
+_END_S = 1.0
+_CHATTER = ("INFO:", "I ")  # TensorFlow Lite's and libedgetpu's
+
+
+class Child:
+    """One child process, from its start to its end. Belongs to one thread.
+
+    job: a pickled Job, for as many children as needed.
+    """
+
+    def __init__(self, job: Memory, shared: Memory) -> None:
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._poll = select.poll()
+        self._poll.register(self._control, select.POLLIN)
+        files = (theirs.fileno(), job.file, shared.file)
+        root = str(Path(edge_ssd.__file__).parents[1])
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "edge_ssd.inference.child_main", *map(str, files)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=files,
+                env=os.environ | {"PYTHONPATH": path},
+                start_new_session=True,
+            )
+        self._said: deque[str] = deque(maxlen=1)
+        self._reader = threading.Thread(
+            target=self._read, args=(self._process.stdout,), name="child-log", daemon=True
+        )
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def go(self) -> None:
+        """Ask for one inference; what became of it is told by ``answered``."""
+        with suppress(OSError):
+            self._control.send(GO)
+
+    def answered(self, timeout_s: float) -> bool:
+        """Return whether it is ready, or done, within the time given.
+
+        Raises the error it reports, or DeviceError that says how it ended.
+        """
+        if not self._poll.poll(max(timeout_s, 0) * 1000):
+            return False
+        try:
+            message = self._control.recv(200_000)
+        except ConnectionError:
+            message = b""
+        if message[:1] == FAILED:
+            raise pickle.loads(message[1:])
+        if not message:
+            raise self._ending()
+        return True
+
+    def end(self, timeout_s: float = _END_S) -> None:
+        """Let it end by itself within the time given, else kill it. Does nothing twice."""
+        self._control.close()
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            # A process inside a driver dies only when that returns; nobody waits for it here.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_S)
+        self._reader.join(_END_S)
+
+    def _ending(self) -> DeviceError:
+        self.end()
+        code = self._process.poll()
+        said = f", saying: {self._said[-1]}" if self._said else ""
+        if code is not None and code < 0:
+            reason = f"was ended by {signal.Signals(-code).name} ({signal.strsignal(-code)})"
+            remedy = "see dmesg: out of memory?" if code == -signal.SIGKILL else CHECK
+            return DeviceError(f"the network's process {reason}{said}", remedy)
+        return DeviceError(f"the network's process ended with status {code}{said}", CHECK)
+
+    def _read(self, stream: IO[bytes]) -> None:
+        with stream:
+            for line in stream:
+                text = line.decode("utf-8", "replace").strip()
+                if text and not text.startswith(_CHATTER):
+                    self._said.append(text)
+                if text:
+                    log.debug("child %d: %s", self.pid, text)
+
+
+def hung(doing: str, seconds: float) -> DeviceError:
+    """Return the error of a child that does not answer."""
+    return DeviceError(f"the network hung in {doing} for {seconds:g} s", CHECK)
+
+
+def pack(job: Job) -> Memory:
+    """Return a job as children take it."""
+    return holding(pickle.dumps(job))

@@ -1,0 +1,84 @@
+"""When the Edge TPU fails for good, the same model on the CPU."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+
+from edge_ssd.errors import DeviceError, ModelError
+from edge_ssd.inference.backend import Backend, InvokeLost, Prepared
+from edge_ssd.types import Frame, Geometry, RawHeads
+
+log = logging.getLogger(__name__)
+
+
+class FallbackBackend(Backend):
+    """Runs ``primary`` until it raises DeviceError, and ``cpu`` from then on.
+
+    The CPU's model stays loaded, so that the switch costs no more than the frame in flight.
+    Raises ModelError when the two do not take the same input or predict the same boxes.
+    """
+
+    def __init__(self, primary: Backend, cpu: Backend) -> None:
+        unlike = _differences(primary, cpu)
+        if unlike:
+            raise ModelError(
+                f"{cpu.spec.path} cannot stand in for {primary.spec.path}: they differ in "
+                f"{', '.join(unlike)}",
+                "set model.cpu_model to the file that the Edge TPU's was compiled from",
+            )
+        self._active, self._cpu = primary, cpu
+        self.spec, self.tensors = primary.spec, primary.tensors
+        self.preprocess, self.heads = primary.preprocess, primary.heads
+
+    def open(self) -> None:
+        try:
+            self._active.open()
+        except DeviceError as error:
+            self._switch(error)
+
+    def close(self) -> None:
+        self._active.close()
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        try:
+            return self._active.wait_ready(timeout_s)
+        except DeviceError as error:
+            self._switch(error)
+            return True
+
+    def set_frame(self, frame: Frame) -> Geometry:
+        return self._active.set_frame(frame)
+
+    def set_prepared(self, prepared: Prepared) -> Geometry:
+        return self._active.set_prepared(prepared)
+
+    def invoke(self) -> RawHeads:
+        try:
+            return self._active.invoke()
+        except DeviceError as error:
+            self._switch(error)
+            raise InvokeLost from None
+
+    def _switch(self, error: DeviceError) -> None:
+        self._active.close()
+        self._active, self.spec = self._cpu, self._cpu.spec
+        self.trouble = f"{self.spec.name} runs on the CPU: {error.problem}"
+        log.warning("%s; until a restart, %s runs on the CPU", error, self.spec.name)
+
+
+def _differences(a: Backend, b: Backend) -> list[str]:
+    same = {
+        "the input": a.preprocess.tensor == b.preprocess.tensor
+        and np.array_equal(a.preprocess.table, b.preprocess.table),
+        "the number of boxes": a.heads.boxes.anchors == b.heads.boxes.anchors,
+        "the number of classes": a.heads.scores.columns == b.heads.scores.columns,
+        "the anchors": np.array_equal(a.spec.anchors, b.spec.anchors)
+        if isinstance(a.spec.anchors, np.ndarray) and isinstance(b.spec.anchors, np.ndarray)
+        else a.spec.anchors is b.spec.anchors or a.spec.anchors == b.spec.anchors,
+        "the box coder": a.spec.box_coder == b.spec.box_coder,
+        "the background": a.spec.background == b.spec.background,
+        "the sigmoid": a.spec.sigmoid == b.spec.sigmoid,
+    }
+    return [what for what, alike in same.items() if not alike]

@@ -1,0 +1,199 @@
+"""One seam over the TensorFlow Lite runtimes: ai-edge-litert and tflite-runtime."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ssd.errors import ModelError, RuntimeMissingError
+from edge_ssd.inference.delegate import Delegate, load
+from edge_ssd.models.graph import EDGETPU_OP
+from edge_ssd.models.spec import ModelSpec
+
+log = logging.getLogger(__name__)
+
+# In the order of preference: litert is the faster one on every model measured.
+MODULES = {
+    "litert": "ai_edge_litert.interpreter",
+    "tflite-runtime": "tflite_runtime.interpreter",
+}
+PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
+
+
+class Description(Protocol):
+    """What an interpreter says of its model, before anything runs."""
+
+    def get_input_details(self) -> list[dict[str, Any]]: ...
+    def get_output_details(self) -> list[dict[str, Any]]: ...
+    def get_signature_list(self) -> dict[str, Any]: ...
+    def get_signature_runner(self, key: str) -> Any: ...
+
+
+class Interpreter(Description, Protocol):
+    """What this package uses of a TensorFlow Lite interpreter. One thread at a time."""
+
+    def allocate_tensors(self) -> None: ...
+    def invoke(self) -> None: ...
+    def get_tensor(self, index: int) -> NDArray[Any]: ...
+    def set_tensor(self, index: int, value: NDArray[Any]) -> None: ...
+    def tensor(self, index: int) -> Any: ...
+
+
+def installed() -> list[str]:
+    """Return the names of the runtimes that are installed, the preferred one first."""
+    packages = {name: module.partition(".")[0] for name, module in MODULES.items()}
+    return [name for name, package in packages.items() if importlib.util.find_spec(package)]
+
+
+def choose(runtime: str) -> str:
+    """Return the runtime that ``runtime`` means (``auto`` is the first that can work).
+
+    Raises RuntimeMissingError when it is not installed, or does not fit the numpy here.
+    """
+    found = installed()
+    if runtime != "auto":
+        if runtime not in found:
+            raise RuntimeMissingError(
+                f"the runtime {runtime} is not installed",
+                f"pip install {PACKAGES[runtime]}, or set model.runtime to auto",
+            )
+        _check_numpy(runtime)
+        return runtime
+    if not found:
+        raise RuntimeMissingError(
+            "no TensorFlow Lite runtime is installed",
+            "pip install ai-edge-litert (or tflite-runtime on 32-bit, Python 3.11 or older)",
+        )
+    _check_numpy(found[0])
+    return found[0]
+
+
+def clamp_threads(threads: int | None) -> int:
+    """Return how many threads to use: never more than the CPUs this process may run on."""
+    available = len(os.sched_getaffinity(0))
+    if threads is not None and threads > available:
+        log.warning("model.threads is %d, but %d CPUs are available: %d used",
+                    threads, available, available)  # fmt: skip
+    return min(threads or available, available)
+
+
+def load_interpreter(
+    spec: ModelSpec, runtime: str = "auto", threads: int | None = 1, allocate: bool = True
+) -> Interpreter:
+    """Return an interpreter; what the runtime prints of itself goes to the debug log.
+
+    allocate: without it the model can be described and not run, which needs no delegate.
+    Raises RuntimeMissingError when no runtime can be used, ModelError when the file cannot
+    be run by it.
+    """
+    with _stderr_to_log():
+        return make_interpreter(spec, runtime, threads, allocate=allocate)
+
+
+def make_interpreter(
+    spec: ModelSpec,
+    runtime: str = "auto",
+    threads: int | None = 1,
+    delegate: Delegate | None = None,
+    allocate: bool = True,
+) -> Interpreter:
+    """Return an interpreter, with a delegate where one is given; stderr is left as it is.
+
+    Raises what load_interpreter does, and DeviceError when the delegate cannot be loaded.
+    """
+    module = import_runtime(runtime)
+    source = {"model_content": spec.content} if spec.content else {"model_path": str(spec.path)}
+    delegates = {"experimental_delegates": [load(delegate, module)]} if delegate else {}
+    clamped = clamp_threads(threads)
+    try:
+        interpreter: Interpreter = module.Interpreter(**source, num_threads=clamped, **delegates)
+        if allocate:
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise _explain(spec, str(error)) from None
+    return interpreter
+
+
+def signature_outputs(interpreter: Description) -> dict[int, str]:
+    """Return what the model's signature calls each output, by tensor index.
+
+    Empty where the file has no signature, or none of exactly the graph's outputs.
+    """
+    outputs = {int(item["index"]) for item in interpreter.get_output_details()}
+    for key in interpreter.get_signature_list():
+        details = interpreter.get_signature_runner(key).get_output_details()
+        named = {int(item["index"]): str(name) for name, item in details.items()}
+        if named.keys() == outputs:
+            return named
+    return {}
+
+
+@contextmanager
+def _stderr_to_log() -> Iterator[None]:
+    """Log at debug level what the runtime's C++ prints of itself, so that errors stay one line."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # stderr is closed: there is nothing to keep clean
+        yield
+        return
+    # In memory: the SD card may be full, and no temporary folder writable.
+    with open(os.memfd_create("stderr"), "w+b") as printed:  # noqa: PTH123 - a descriptor
+        os.dup2(printed.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            printed.seek(0)
+            for line in printed.read().decode("utf-8", "replace").splitlines():
+                log.debug("%s", line)
+
+
+def import_runtime(runtime: str) -> Any:
+    """Return the interpreter module of a runtime; with ``auto``, the first that imports.
+
+    Raises RuntimeMissingError.
+    """
+    name = choose(runtime)
+    try:
+        return importlib.import_module(MODULES[name])
+    except ImportError as error:
+        others = [other for other in installed() if other != name]
+        if runtime == "auto" and others:
+            log.warning("the runtime %s cannot be imported (%s): %s used", name, error, others[0])
+            return import_runtime(others[0])
+        raise RuntimeMissingError(
+            f"the runtime {name} is installed but cannot be imported: {error}",
+            f"reinstall it: pip install --force-reinstall {PACKAGES[name]}",
+        ) from None
+
+
+def _check_numpy(runtime: str) -> None:
+    # tflite-runtime's extension was built for numpy 1 and does not declare it: with numpy 2
+    # the import works and Interpreter() raises SystemError.
+    if runtime == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
+        raise RuntimeMissingError(
+            f"tflite-runtime needs numpy older than 2, and numpy {np.__version__} is installed",
+            "pip install 'numpy<2', or pip install ai-edge-litert and set model.runtime to auto",
+        )
+
+
+def _explain(spec: ModelSpec, reason: str) -> ModelError:
+    if EDGETPU_OP in reason:
+        return ModelError(
+            f"model {spec.path} is compiled for the Edge TPU and needs its delegate",
+            "set model.delegate to edgetpu, or use the model file it was compiled from (without "
+            "_edgetpu in its name)",
+        )
+    first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
+    return ModelError(
+        f"model {spec.path} cannot be run: {first}", "the file is damaged, or needs a newer runtime"
+    )

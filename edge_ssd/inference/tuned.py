@@ -1,0 +1,153 @@
+"""What `edge-ssd tune` found fastest here, and its use where the configuration says auto.
+
+The file is made by ``remember`` and read at the start of the service, never written by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edge_ssd.config import ModelOptions
+from edge_ssd.errors import ModelError, PublishError
+from edge_ssd.files import is_file, make_folder, replacing
+from edge_ssd.inference import runtime
+from edge_ssd.models import catalogue
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 2
+SYSTEM = Path("/var/lib/edge-ssd/tuned.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How one model runs fastest: on which runtime, with how many threads, from which file.
+
+    file: what was made of the model; None for the model's own. sha256: its fingerprint.
+    """
+
+    runtime: str
+    threads: int
+    file: str | None = None
+    sha256: str | None = None
+
+
+def state_file() -> Path:
+    """Return where choices are kept: for the whole system as root, else for this user."""
+    if os.geteuid() == 0:
+        return SYSTEM
+    home = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(os.path.expanduser(home), "edge-ssd", SYSTEM.name)  # noqa: PTH111 (no home)
+
+
+def machine() -> dict[str, Any]:
+    """Return what a choice depends on: the board, its processors, and the runtimes."""
+    return {
+        "board": _board(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "runtimes": {
+            name: metadata.version(runtime.PACKAGES[name]) for name in runtime.installed()
+        },
+    }
+
+
+def fingerprint(path: Path) -> str:
+    """Return the sha256 of a model file, and of the manifest beside it where there is one.
+
+    Raises OSError.
+    """
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        for chunk in iter(lambda: file.read(1 << 20), b""):
+            found.update(chunk)
+    manifest = path.with_suffix(".json")
+    if is_file(manifest):
+        found.update(manifest.read_bytes())
+    return found.hexdigest()
+
+
+def applied(options: ModelOptions, paths: tuple[Path, ...] | None = None) -> ModelOptions:
+    """Return the options with the choice made for this model on this machine.
+
+    Only where they leave it open: ``runtime: auto``, no number of threads, no delegate.
+    A choice of another machine, or whose file is gone or another, is not used, and the log says so.
+    paths: where choices may be; the first file that is there counts.
+    """
+    if options.runtime != "auto" or options.threads is not None or options.delegate:
+        return options
+    path = next((path for path in paths or (state_file(), SYSTEM) if is_file(path)), None)
+    if path is None:
+        return options
+    try:
+        model = fingerprint(catalogue.find(options.name))
+    except (ModelError, OSError):
+        return options  # whoever loads it says what is wrong
+    try:
+        choice = _find(path, model)
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        log.warning("%s cannot be used (%s): run `edge-ssd tune --write` again", path, error)
+        return options
+    if choice is None:
+        return options
+    name = choice.file or options.name
+    log.info("tuned: %s on %s, %d thread(s)", name, choice.runtime, choice.threads)
+    return options.model_copy(
+        update={"name": name, "runtime": choice.runtime, "threads": choice.threads}
+    )
+
+
+def remember(model: Path, choice: Choice, path: Path) -> None:
+    """Keep the choice for a model file, beside those for others. Raises PublishError."""
+    here, models = machine(), {}
+    try:
+        known = json.loads(path.read_text("utf-8"))
+        if known["machine"] == here and known["schema"] == SCHEMA:
+            models = dict(known["models"])
+    except (OSError, ValueError, TypeError, LookupError):
+        pass  # the first choice, or nothing that still holds
+    try:
+        models[fingerprint(model)] = asdict(choice)
+        make_folder(path.parent)
+        with replacing(path) as part:
+            values = {"schema": SCHEMA, "machine": here, "models": models}
+            part.write_text(json.dumps(values, indent=2) + "\n")
+    except OSError as error:
+        raise PublishError(
+            f"{path} cannot be written: {error.strerror}", "run as root, or give --config"
+        ) from None
+
+
+def _find(path: Path, model: str) -> Choice | None:
+    known = json.loads(path.read_text("utf-8"))
+    if known["schema"] != SCHEMA:
+        raise ValueError(f"its schema is {known['schema']}")
+    if model not in known["models"]:
+        return None
+    if known["machine"] != machine():
+        log.warning("%s was made on another machine or runtime: run `edge-ssd tune`", path)
+        return None
+    choice = Choice(**known["models"][model])
+    if choice.file and not is_file(Path(choice.file)):
+        raise ValueError(f"{choice.file} is gone")
+    if choice.file and fingerprint(Path(choice.file)) != choice.sha256:
+        raise ValueError(f"{choice.file} is not the file that was measured")
+    return choice
+
+
+def _board() -> str:
+    for place in ("/proc/device-tree/model", "/sys/class/dmi/id/product_name"):
+        try:
+            found = Path(place).read_text("utf-8", "replace").strip("\0\n ")
+        except OSError:
+            continue
+        if found:
+            return f"{found}, {platform.machine()}"
+    return platform.machine()

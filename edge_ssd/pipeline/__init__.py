@@ -1,0 +1,1 @@
+"""Threads and queues: from a source through a detector to publishers."""

@@ -1,0 +1,72 @@
+"""A thread that repeats one step until its input ends, it is told to stop, or it fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from edge_ssd.channels import Closed
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.2
+"""No step waits longer than this, in seconds, so that a worker's heartbeat stays fresh."""
+
+
+class Worker:
+    """Runs ``begin`` once, ``step`` again and again, and ``end`` once whatever happens.
+
+    ``step`` raises Closed when there is nothing left to do. Any other exception is the
+    worker's ``error``, and ``on_error`` is called with the worker, in its thread.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], None],
+        on_error: Callable[[Worker], None],
+        begin: Callable[[], None] = lambda: None,
+        end: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.error: BaseException | None = None
+        self._step, self._begin, self._end = step, begin, end
+        self._on_error = on_error
+        self._clock = clock
+        self._last_beat = clock()
+        # A daemon, so that a step stuck in a driver cannot keep the process alive.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread's end; return whether it has ended (or never started)."""
+        if self._thread.ident is not None:
+            self._thread.join(max(timeout_s, 0.0))
+        return not self._thread.is_alive()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last step began."""
+        return self._clock() - self._last_beat
+
+    def _run(self) -> None:
+        try:
+            try:
+                self._begin()
+                while True:
+                    self._last_beat = self._clock()
+                    self._step()
+            except Closed:
+                pass
+            finally:
+                self._end()
+        except BaseException as error:  # whatever it is, the service must stop with it
+            self.error = error
+            log.debug("worker %s failed", self.name, exc_info=True)
+            self._on_error(self)

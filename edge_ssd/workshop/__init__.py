@@ -1,0 +1,1 @@
+"""Work on model files: inspect, prepare, requantise, pull."""

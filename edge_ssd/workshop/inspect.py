@@ -1,0 +1,256 @@
+"""``models inspect``: what a model file is, without running it.
+
+The file is read by the same code as for the detector, so that the verdict is the detector's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ssd.errors import ModelError
+from edge_ssd.inference.backend import ModelFit
+from edge_ssd.inference.described import FileDescription
+from edge_ssd.inference.heads import Heads, resolve
+from edge_ssd.inference.runtime import signature_outputs
+from edge_ssd.models import catalogue, embedded, labels, loading, manifest
+from edge_ssd.models.graph import POSTPROCESS_OP, Graph, Tensor, custom_options
+from edge_ssd.models.spec import ModelSpec
+from edge_ssd.postprocess.anchors import for_model
+from edge_ssd.service import build
+from edge_ssd.workshop import anchor_layers, kinds, operators, verdict
+from edge_ssd.workshop.anchor_layers import AnchorLayer
+from edge_ssd.workshop.kinds import Kind
+from edge_ssd.workshop.operators import EdgeTpuShare, Work
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """scale and zero_point: None where the tensor is not quantised; lists where per channel."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | list[float] | None
+    zero_point: int | list[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsInfo:
+    """classes: without the background."""
+
+    boxes: TensorInfo
+    scores: TensorInfo
+    classes: int
+    background: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorsInfo:
+    """layers: finest first; empty where the anchors form no grids."""
+
+    source: str
+    count: int
+    layers: tuple[AnchorLayer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelsInfo:
+    """named: classes that have a name. note: how the list was matched to the classes."""
+
+    source: str
+    named: int
+    first: str | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What the engine makes of the file; ``problem`` says why it cannot use it, or is empty."""
+
+    heads: HeadsInfo | None = None
+    anchors: AnchorsInfo | None = None
+    labels: LabelsInfo | None = None
+    problem: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything ``models inspect`` tells; ``docs/models.md`` describes each field.
+
+    size: in bytes. postprocess_options: None where the file has no postprocess operator.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    catalogue: str | None
+    kind: Kind
+    what: str
+    usable: bool
+    problem: str
+    remedy: str
+    needs: list[str]
+    gains: list[str]
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
+    postprocess_options: Mapping[str, Any] | None
+    heads: HeadsInfo | None
+    anchors: AnchorsInfo | None
+    labels: LabelsInfo | None
+    operators: Mapping[str, int]
+    weights: Mapping[str, int]
+    edgetpu: EdgeTpuShare | None
+    work: Work
+
+
+def inspect(name_or_path: str) -> Report:
+    """Return what a catalogue name or a file is.
+
+    Raises ModelError when the file is missing, damaged, or not a TensorFlow Lite model. A
+    model that the detector cannot use is a report that says so.
+    """
+    path = catalogue.find(name_or_path)
+    data = loading.read(path)
+    try:
+        graph = Graph(embedded.without_archive(data))
+        graph.check()
+        return _report(path, data, graph)
+    except ModelError as error:
+        raise ModelError(f"model {path}: {error.problem}", error.remedy) from None
+
+
+def _report(path: Path, data: bytes, graph: Graph) -> Report:
+    kind, fit = kinds.kind(graph, path.name), _fit(path, data)
+    share, activations = operators.edgetpu_share(graph), _dtype(operators.activations(graph))
+    has_op = graph.custom_operator(POSTPROCESS_OP) is not None
+    gainful = not fit.problem or kind is Kind.SEGMENT
+    classes = fit.heads.classes if fit.heads else 0
+    unnamed = classes if fit.labels and not fit.labels.named else 0
+    beside = manifest.beside(path) is not None
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Report(
+        path=path,
+        size=len(data),
+        sha256=sha256,
+        catalogue=_catalogue_name(sha256),
+        kind=kind,
+        what=verdict.what(kind, activations, bool(share), kinds.segment(path.name)),
+        usable=not fit.problem,
+        problem=fit.problem,
+        remedy=fit.remedy,
+        needs=verdict.needs(kind, bool(share), unnamed),
+        gains=verdict.gains(kind, activations, bool(share), has_op, beside) if gainful else [],
+        inputs=[_tensor(tensor) for tensor in graph.inputs],
+        outputs=[_tensor(tensor) for tensor in graph.outputs],
+        postprocess_options=_options(graph),
+        heads=fit.heads,
+        anchors=fit.anchors,
+        labels=fit.labels,
+        operators=operators.counts(graph),
+        weights={_dtype(dtype): size for dtype, size in operators.weights(graph).items()},
+        edgetpu=share,
+        work=operators.work(graph),
+    )
+
+
+def _fit(path: Path, data: bytes) -> Fit:
+    """Go as far as the engine does; what was found until then stays."""
+    fit = Fit()
+    try:
+        spec = loading.load(path)
+        if isinstance(spec.anchors, np.ndarray):
+            fit = replace(fit, anchors=_anchors(spec, spec.anchors))
+        graph = Graph(spec.content or embedded.without_archive(data))
+        description = FileDescription(graph)
+        heads = resolve(
+            description.get_output_details(), spec.heads, signature_outputs(description)
+        )
+        fit = replace(fit, heads=_heads(spec, heads, graph))
+        model = ModelFit(spec, description)
+        size = model.preprocess.tensor.height, model.preprocess.tensor.width
+        fit = replace(fit, anchors=_anchors(spec, for_model(spec, heads.boxes.anchors, *size)))
+        return replace(fit, labels=_labels(model, data))
+    except ModelError as error:
+        problem = error.problem.removeprefix(f"model {path}: ")
+        problem = problem.replace(f"model {path} ", "it ")
+        return replace(fit, problem=problem, remedy=error.remedy)
+
+
+def _heads(spec: ModelSpec, heads: Heads, graph: Graph) -> HeadsInfo:
+    boxes, scores = graph.tensor(heads.boxes.index), graph.tensor(heads.scores.index)
+    classes = heads.scores.columns - spec.background
+    return HeadsInfo(_tensor(boxes), _tensor(scores), classes, spec.background)
+
+
+def _anchors(spec: ModelSpec, table: NDArray[np.float32]) -> AnchorsInfo:
+    if spec.anchors is None:
+        source = "formula"
+    else:
+        source = "operator" if spec.content else _manifest_of(spec.path)
+    layers = anchor_layers.recognise(table) if np.isfinite(table).all() else ()
+    return AnchorsInfo(source, len(table), layers)
+
+
+def _labels(model: ModelFit, data: bytes) -> LabelsInfo:
+    """Raises ModelError when the labels do not fit the heads."""
+    spec, names = model.spec, build.labels_of(model)
+    named = [name for name in names if name]
+    source = note = ""
+    if spec.labels:
+        packed = tuple(labels.packed_in(data)) == spec.labels
+        source = "metadata inside" if packed else _manifest_of(spec.path)
+        note = labels.match(spec.labels, model.classes, "it")[1]
+    elif named:
+        source, note = "assumed", f"none in the file; its {len(names)} classes are taken for COCO's"
+    return LabelsInfo(source or "none", len(named), names[0] if names else None, note)
+
+
+def _manifest_of(path: Path) -> str:
+    return "manifest beside" if manifest.beside(path) else "manifest inside"
+
+
+def _options(graph: Graph) -> Mapping[str, Any] | None:
+    operator = graph.custom_operator(POSTPROCESS_OP)
+    if operator is None:
+        return None
+    try:
+        return custom_options(operator)
+    except ModelError:  # the engine's problem with it is reported with the rest
+        return {}
+
+
+def _catalogue_name(sha256: str) -> str | None:
+    """Return the name of the known model that this is, byte for byte."""
+    bundled = {
+        name: catalogue.describe(name).entry("file").get("sha256", str)
+        for name in catalogue.bundled()
+    }
+    offered = {name: offer.model_sha256 for name, offer in catalogue.offers().items()}
+    return next((name for name, known in (offered | bundled).items() if known == sha256), None)
+
+
+def _tensor(tensor: Tensor) -> TensorInfo:
+    scales, zero_points = tensor.scales.tolist(), tensor.zero_points.tolist()
+    return TensorInfo(
+        tensor.name,
+        tensor.shape,
+        _dtype(tensor.dtype),
+        scales[0] if len(scales) == 1 else scales or None,
+        zero_points[0] if len(zero_points) == 1 else zero_points or None,
+    )
+
+
+def _dtype(stored: str) -> str:
+    """Return numpy's name of a tensor's type."""
+    try:
+        return str(np.dtype(stored).name)
+    except TypeError:  # one that numpy has not, such as 4-bit integers
+        return stored

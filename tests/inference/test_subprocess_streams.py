@@ -1,0 +1,112 @@
+"""A stream goes on when the network's process ends, and stops when it is told to."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from support.pipelines import Recorder, make_pipeline, synthetic
+from support.waiting import wait_for
+
+from edge_ssd.errors import DeviceError
+from edge_ssd.inference.delegate import Delegate
+from edge_ssd.inference.edgetpu import EdgeTpuBackend
+from edge_ssd.inference.subprocess import SubprocessBackend
+from edge_ssd.models.spec import ModelSpec
+from edge_ssd.sources.synthetic import frame_number
+from edge_ssd.types import RawHeads
+
+
+def test_a_recorded_stream_loses_the_frame_in_flight_and_no_other(
+    isolated: SubprocessBackend, monkeypatch: pytest.MonkeyPatch, once: None
+) -> None:
+    monkeypatch.setenv("STAND_IN_FAULT", "aborts@50")
+    recorder = Recorder()
+    pipeline = make_pipeline(synthetic(live=False, frame_limit=200), isolated, [recorder])
+    pipeline.start()
+    assert pipeline.wait(30)
+    assert recorder.numbers == [*range(49), *range(50, 200)]
+    assert [frame_number(result.frame.image) for result in recorder.results] == recorder.numbers
+    stats = pipeline.stats.snapshot()
+    assert (stats.captured, stats.dropped, stats.inferred) == (200, 1, 199)
+
+
+def test_a_live_stream_goes_on_with_its_newest_frame_while_the_camera_stays_open(
+    isolated: SubprocessBackend, monkeypatch: pytest.MonkeyPatch, once: None
+) -> None:
+    monkeypatch.setenv("STAND_IN_FAULT", "aborts@20")
+    source, recorder, enough = synthetic(live=True, frame_limit=None), Recorder(), threading.Event()
+    opened = count_opens(source)
+    recorder.publish = tell_after(60, recorder, enough)  # type: ignore[method-assign]
+    pipeline = make_pipeline(source, isolated, [recorder])
+    pipeline.start()
+    assert enough.wait(30)
+    pipeline.stop()
+    stats = pipeline.stats.snapshot()
+    assert stats.captured == stats.dropped + stats.inferred
+    assert recorder.numbers == sorted(set(recorder.numbers))
+    gap = max(np.diff(recorder.numbers[15:25]))
+    assert gap > 1, "the frame in flight is lost"
+    assert opened == [1]
+
+
+def count_opens(source) -> list[int]:
+    """Count how often a source is opened."""
+    opened = [0]
+    opens = source.open
+
+    def counted() -> None:
+        opened[0] += 1
+        opens()
+
+    source.open = counted
+    return opened
+
+
+def tell_after(count: int, recorder: Recorder, event: threading.Event):
+    """Set an event after so many results."""
+    publish = recorder.publish
+
+    def told(result) -> None:
+        publish(result)
+        if len(recorder.results) >= count:
+            event.set()
+
+    return told
+
+
+def test_a_stop_does_not_wait_for_a_network_that_starts_again(
+    isolated: SubprocessBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_FAULT", "aborts@1")
+    pipeline = make_pipeline(synthetic(live=True, frame_limit=None), isolated, [Recorder()])
+    pipeline.start()
+    wait_for(lambda: pipeline.stats.snapshot().dropped)
+    pipeline.stop()
+    stats = pipeline.stats.snapshot()
+    assert stats.captured == stats.dropped
+    assert isolated.child_pid is None
+
+
+def test_a_hang_in_this_process_ends_the_service_with_a_sentence(
+    tpu_spec: ModelSpec, stand_in: Delegate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_ssd.pipeline.pipeline.STOP_S", 0.1)
+    detector = HangingDetector(tpu_spec, stand_in)
+    source = synthetic(live=True, frame_limit=None)
+    pipeline = make_pipeline(source, detector, [Recorder()], invoke_deadline_s=0.2)
+    pipeline.start()
+    with pytest.raises(DeviceError, match=r"hung in an inference for 0\.2 s; with model\.isolat"):
+        pipeline.wait(20)
+    detector.let_go.set()
+
+
+class HangingDetector(EdgeTpuBackend):
+    """Its first inference takes until ``let_go``."""
+
+    let_go = threading.Event()
+
+    def invoke(self) -> RawHeads:
+        assert self.let_go.wait(30)
+        return super().invoke()

@@ -1,0 +1,96 @@
+"""A fake machine for the doctor: a root folder of its own, and what programs answer there."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from edge_ssd.commands.doctor.check import Finding, Situation, System
+from edge_ssd.commands.doctor.checks import CHECKS
+from edge_ssd.commands.doctor.runner import judge
+from edge_ssd.config import parse
+
+SYNTHETIC = {"type": "synthetic"}
+UNIT = {
+    "Id": "edge-ssd.service", "LoadState": "loaded", "ActiveState": "active",
+    "SubState": "running", "UnitFileState": "enabled", "Result": "success",
+    "ExecMainCode": "1", "ExecMainStatus": "0", "NRestarts": "0", "User": "edge-ssd",
+    "SupplementaryGroups": "video render plugdev",
+}  # fmt: skip
+SHIPPED = Path(__file__).parents[2] / "systemd/edge-ssd.service"
+GROUPS = "root:x:0:\nvideo:x:44:\nrender:x:105:\nplugdev:x:46:\n"
+
+
+class FakeMachine:
+    """A Pi 5 as root sees it; ``write`` and ``answers`` change it.
+
+    answers: what a program prints, by its name.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.answers: dict[str, str] = {}
+        self.write("/etc/group", GROUPS)
+        self.changes: dict[str, Any] = {}
+
+    def write(self, path: str, text: object = "") -> Path:
+        file = self.root / path[1:]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{text}\n" if text else "")
+        return file
+
+    def unit(self, **changes: str) -> None:
+        """Run systemd, with the service's unit."""
+        (self.root / "run/systemd/system").mkdir(parents=True, exist_ok=True)
+        lines = [f"{name}={value}" for name, value in (UNIT | changes).items()]
+        self.answers["systemctl"] = "\n".join(lines) + "\n"
+
+    def sandbox(self, **changes: object) -> None:
+        """Run systemd, which tells of the shipped unit over D-Bus as `busctl` prints it."""
+        if "systemctl" not in self.answers:
+            self.unit()
+        lines = [line.split("=", 1) for line in SHIPPED.read_text().splitlines() if "=" in line]
+        told: dict[str, object] = {"User": "edge-ssd"}
+        told |= {name: value for name, value in lines if name in ("ProtectSystem", "ProtectHome")}
+        told |= {name: value == "yes" for name, value in lines if name == "PrivateTmp"}
+        lists = ("ReadWritePaths", "RuntimeDirectory", "SupplementaryGroups")
+        told |= {name: value.split() for name, value in lines if name in lists}
+        data = {name: {"type": "v", "data": value} for name, value in (told | changes).items()}
+        self.answers["busctl"] = json.dumps({"type": "a{sv}", "data": [data]})
+
+    def stick(self, usb_id: str = "18d1:9302", speed: int = 5000) -> Path:
+        """Plug an Edge TPU in; return its device file."""
+        vendor, product = usb_id.split(":")
+        for name, value in {
+            "idVendor": vendor, "idProduct": product, "busnum": 2, "devnum": 3, "speed": speed,
+            "bMaxPower": "896mA",
+        }.items():  # fmt: skip
+            self.write(f"/sys/bus/usb/devices/2-1/{name}", value)
+        return self.write("/dev/bus/usb/002/003")
+
+    def system(self) -> System:
+        plain = System(
+            root=self.root,
+            machine="aarch64",
+            python=(3, 11),
+            uid=0,
+            groups=frozenset(),
+            vcgencmd=None,
+            run=lambda program, *_: self.answers.get(program),
+            free_bytes=lambda _: 10**10,
+            synchronised=lambda: True,
+        )
+        return dataclasses.replace(plain, **self.changes)
+
+    def situation(self, source: dict[str, Any] | None = None, **sections: Any) -> Situation:
+        """Return it with a configuration of this source; without a source, with none."""
+        config = parse({"source": source, **sections}) if source else None
+        return Situation(self.system(), Path("edge-ssd.yaml") if source else None, config)
+
+
+def look(name: str, situation: Situation) -> Finding:
+    """Run one check of the doctor, in this process."""
+    (check,) = (check for check in CHECKS if check.name == name)
+    return judge(check, situation)

@@ -1,0 +1,99 @@
+"""A small real network and publishers that tell a test what happened."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_ssd.errors import PublishError
+from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.models.spec import BoxCoderScales, ModelSpec
+from edge_ssd.pipeline.pipeline import Outlet, Pipeline
+from edge_ssd.postprocess import PostprocessOptions, Postprocessor
+from edge_ssd.postprocess.anchors import generate, mobilenet_layout
+from edge_ssd.publishers.base import Publisher
+from edge_ssd.sources.base import Source
+from edge_ssd.sources.synthetic import Fault, SyntheticSource
+from edge_ssd.types import FrameResult, RawHeads
+from support.tflite_models import raw_heads_model
+
+ANCHORS, COLUMNS = 12, 4
+
+
+class GatedDetector(CpuBackend):
+    """The real interpreter, which infers one frame per permit."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__(spec)
+        self.permits = threading.Semaphore(0)
+        self.entered = threading.Semaphore(0)
+
+    def invoke(self) -> RawHeads:
+        self.entered.release()
+        assert self.permits.acquire(timeout=10)
+        return super().invoke()
+
+
+class Recorder(Publisher):
+    """Keeps what it is given; fails or waits when told to."""
+
+    def __init__(self, name: str = "recorder") -> None:
+        self.name = name
+        self.results: list[FrameResult] = []
+        self.events: list[str] = []
+        self.failing = threading.Event()
+        self.open_gate = threading.Event()
+        self.open_gate.set()
+
+    def open(self) -> None:
+        self.events.append("open")
+
+    def publish(self, result: FrameResult) -> None:
+        assert self.open_gate.wait(10)
+        if self.failing.is_set():
+            raise PublishError(f"{self.name}: no room", "make room")
+        self.results.append(result)
+
+    def close(self) -> None:
+        self.events.append("close")
+
+    @property
+    def numbers(self) -> list[int]:
+        """The frame numbers published, in order."""
+        return [result.frame.number for result in self.results]
+
+
+def small_spec(folder: Path) -> ModelSpec:
+    """Return a network of 16 x 16 pixels that runs in microseconds."""
+    path = folder / "small.tflite"
+    path.write_bytes(raw_heads_model(ANCHORS, COLUMNS))
+    return ModelSpec(name="small", path=path)
+
+
+def make_pipeline(
+    source: Source,
+    detector: CpuBackend,
+    publishers: Sequence[Publisher],
+    queue_size: int = 64,
+    **options: Any,
+) -> Pipeline:
+    """Wire a pipeline around a detector of ``small_spec``."""
+    anchors = generate(mobilenet_layout(16, 16), 16, 16)[:ANCHORS]
+    postprocessor = Postprocessor(
+        anchors, BoxCoderScales(), COLUMNS - 1, True, False, PostprocessOptions()
+    )
+    outlets = [Outlet(publisher, queue_size) for publisher in publishers]
+    return Pipeline(source, detector, postprocessor, outlets, ("a", "b", "c"), **options)
+
+
+def synthetic(
+    live: bool,
+    frame_limit: int | None = 20,
+    fps: float | None = None,
+    faults: Sequence[Fault] = (),
+    **clocks: Callable[..., Any],
+) -> SyntheticSource:
+    """Return a synthetic source of 64 x 48 pixels."""
+    return SyntheticSource("camera", 64, 48, fps, frame_limit, live=live, faults=faults, **clocks)
