@@ -11,8 +11,10 @@ import statistics
 import sys
 import time
 
-from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
+from edge_ssd.inference.options import ModelOptions
+from edge_ssd.inference.preprocess import PreprocessOptions
 from edge_ssd.pipeline.pipeline import Outlet, Pipeline
+from edge_ssd.postprocess import PostprocessOptions
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.service import build
 from edge_ssd.sources.synthetic import SyntheticSource
@@ -46,7 +48,7 @@ def main() -> None:
     source = SyntheticSource("camera", 640, 480, FASTER * 1e3 / period_ms, FRAMES, live=True)
     labels = build.labels_of(network)
     numbers = Numbers()
-    postprocessor = build.postprocessor(network, labels, PostprocessSection())
+    postprocessor = build.postprocessor(network, labels, PostprocessOptions())
     pipeline = Pipeline(source, network, postprocessor, [Outlet(numbers)], labels)
     pipeline.start()
     pipeline.wait()

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ssd.errors import PublishError
-from edge_ssd.inference.preprocess import interleaved
-from edge_ssd.types import Frame, FrameResult, PixelFormat
+from edge_ssd.types import Detections
 
 Image = NDArray[np.uint8]
 Box = NDArray[np.int_]  # xmin, ymin, xmax, ymax in pixels
@@ -30,23 +29,22 @@ _CAPITAL_PIXELS = 21  # height of a capital letter of this font at scale 1
 _JPEG_QUALITY = 90
 
 
-def annotate(result: FrameResult) -> Image:
-    """Return a BGR copy of the frame, (height, width, 3) uint8, with what was found drawn in.
+def annotate(image: Image, detections: Detections) -> Image:
+    """Return a copy of a (height, width, 3) uint8 BGR image with boxes, labels and scores drawn.
 
     Lines and letters grow with the picture; a picture too small for text is enlarged by a
     whole factor. A class has the same colour in every picture.
     """
-    image, factor = _canvas(result.frame)
+    image, factor = _canvas(image)
     pen = _Pen.for_picture(image)
-    boxes = np.rint(result.boxes_xyxy_pixels() * factor).astype(int)
-    found = result.detections
-    class_ids = found.class_ids.tolist()
+    boxes = np.rint(detections.boxes_xyxy_pixels() * factor).astype(int)
+    class_ids = detections.class_ids.tolist()
     # Best last, so that it lies on top; but its label chooses its place first.
     for box, class_id in zip(boxes[::-1], class_ids[::-1], strict=True):
         pen.draw_box(image, box, class_color(class_id))
     plates: list[_Plate] = []
-    for box, class_id, score in zip(boxes, class_ids, found.scores.tolist(), strict=True):
-        text = f"{_drawable(result.label(class_id))} {score:.0%}"
+    for box, class_id, score in zip(boxes, class_ids, detections.scores.tolist(), strict=True):
+        text = f"{_drawable(detections.label(class_id))} {score:.0%}"
         plates.append(pen.place(text, box, plates))
     for plate, class_id in zip(plates[::-1], class_ids[::-1], strict=True):
         pen.draw_plate(image, plate, class_color(class_id))
@@ -177,14 +175,13 @@ def _thickness(font_scale: float) -> int:
     return max(1, round(font_scale * 2))
 
 
-def _canvas(frame: Frame) -> tuple[Image, int]:
-    """A BGR copy, enlarged where needed, and the factor."""
-    frame = interleaved(frame)
-    image = frame.image[..., ::-1] if frame.pixel_format is PixelFormat.RGB else frame.image
-    factor = max(1, -(-_READABLE_PIXELS // max(frame.width, frame.height)))
+def _canvas(image: Image) -> tuple[Image, int]:
+    """A copy, enlarged where needed, and the factor."""
+    height, width = image.shape[:2]
+    factor = max(1, -(-_READABLE_PIXELS // max(width, height)))
     copy = np.array(image, order="C")
     if factor > 1:
-        size = (frame.width * factor, frame.height * factor)
+        size = (width * factor, height * factor)
         copy = cast("Image", cv2.resize(copy, size, interpolation=cv2.INTER_CUBIC))
     return copy, factor
 

@@ -1,4 +1,4 @@
-"""What every section of the configuration is."""
+"""What every class of options is: frozen, checked when made, described beside each option."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Unit = Annotated[float, Field(ge=0, le=1)]
+"""A number from 0 to 1."""
 
 
-class Section(BaseModel):
+class Options(BaseModel):
     """Unknown options are refused; a docstring below an option describes it in the schema."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

@@ -1,4 +1,4 @@
-"""What flows down the street: Frame, RawHeads, Detections, FrameResult.
+"""What flows from sources to publishers: Frame, RawHeads, Detections, FrameResult.
 
 All are frozen and validated once, when made. Arrays are shared, never modified in place.
 ``N`` is the number of anchors, ``D`` the number of detections.
@@ -7,6 +7,7 @@ All are frozen and validated once, when made. Arrays are shared, never modified 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -98,12 +99,15 @@ class Geometry:
 
     ``model = frame * scale + offset`` on each axis. Stretching is scale 1, offset 0;
     letterboxing shrinks one axis and centres it.
+
+    size: width and height of the frame, in pixels.
     """
 
     scale_y: float = 1.0
     scale_x: float = 1.0
     offset_y: float = 0.0
     offset_x: float = 0.0
+    size: tuple[int, int] = (1, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,24 +153,45 @@ class RawHeads:
             raise ValueError(f"heads must be (N, 4) and (N, columns), not {boxes} and {scores}")
 
 
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One object found in a frame.
+
+    label: the class's name, or ``class N`` where it has none. class_id: counts from 0 without
+    background. score: 0 to 1. box: xmin, ymin, xmax, ymax in pixels of the frame, clipped to it.
+    """
+
+    label: str
+    class_id: int
+    score: float
+    box: tuple[float, float, float, float]
+
+
 _DETECTION_DTYPES = (np.dtype(np.float32), np.dtype(np.float32), np.dtype(np.int32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """The objects found in one frame, columnar, best score first.
+    """The objects found in one frame, columnar, best score first; iterating gives Detection.
 
     boxes_yxyx: (D, 4) float32, ymin, xmin, ymax, xmax, normalised to the frame.
     scores: (D,) float32, 0 to 1.
     class_ids: (D,) int32, counted without background: 0 is the first label.
+    labels: one name per class id; None where the class id is not used.
+    size: width and height of the frame, in pixels.
 
     The columns become read-only. Raises ValueError when they differ in length, or have
     other dtypes.
+
+        for found in detections:
+            print(found.label, found.score, found.box)
     """
 
     boxes_yxyx: NDArray[np.float32]
     scores: NDArray[np.float32]
     class_ids: NDArray[np.int32]
+    labels: tuple[str | None, ...] = ()
+    size: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
         columns = (self.boxes_yxyx, self.scores, self.class_ids)
@@ -185,6 +210,21 @@ class Detections:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def __iter__(self) -> Iterator[Detection]:
+        columns = self.class_ids.tolist(), self.scores.tolist(), self.boxes_xyxy_pixels().tolist()
+        for class_id, score, box in zip(*columns, strict=True):
+            yield Detection(self.label(class_id), class_id, score, tuple(box))
+
+    def label(self, class_id: int) -> str:
+        """Return the name of a class, or ``class N`` where the labels have none."""
+        name = self.labels[class_id] if 0 <= class_id < len(self.labels) else None
+        return name or f"class {class_id}"
+
+    def boxes_xyxy_pixels(self) -> NDArray[np.float64]:
+        """Return (D, 4) xmin, ymin, xmax, ymax in pixels of the frame, clipped to it."""
+        unit = np.clip(self.boxes_yxyx.astype(np.float64), 0.0, 1.0)
+        return unit[:, [1, 0, 3, 2]] * np.array(self.size * 2, np.float64)
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -200,14 +240,12 @@ class FrameResult:
     """A frame, what was found in it, and what it cost.
 
     model: the model's catalogue name or file stem.
-    labels: one name per class id; None where the class id is not used.
     finished_ns: monotonic clock, nanoseconds, when the detections were ready.
     """
 
     frame: Frame
     detections: Detections
     model: str
-    labels: tuple[str | None, ...]
     timing: Timing
     finished_ns: int
 
@@ -215,14 +253,3 @@ class FrameResult:
     def age_ms(self) -> float:
         """Milliseconds from capture to finished detections."""
         return (self.finished_ns - self.frame.captured_ns) / 1e6
-
-    def label(self, class_id: int) -> str:
-        """The class's name, or ``class N`` where the labels have none."""
-        name = self.labels[class_id] if 0 <= class_id < len(self.labels) else None
-        return name or f"class {class_id}"
-
-    def boxes_xyxy_pixels(self) -> NDArray[np.float64]:
-        """(D, 4) xmin, ymin, xmax, ymax in pixels of the frame, clipped to it."""
-        unit = np.clip(self.detections.boxes_yxyx.astype(np.float64), 0.0, 1.0)
-        size = np.array([self.frame.width, self.frame.height] * 2, np.float64)
-        return unit[:, [1, 0, 3, 2]] * size

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_ssd.draw import annotate, class_color, save
 from edge_ssd.errors import PublishError
-from edge_ssd.types import Detections, Frame, FrameResult, PixelFormat, Timing
+from edge_ssd.types import Detections
 
 Image = NDArray[np.uint8]
 
@@ -27,21 +26,15 @@ def result(
     boxes_yxyx: Sequence[Sequence[float]] = ((0.25, 0.25, 0.75, 0.75),),
     class_ids: Sequence[int] = (0,),
     labels: tuple[str | None, ...] = ("person",),
-    pixel_format: PixelFormat = PixelFormat.BGR,
-) -> FrameResult:
-    when = datetime(2026, 11, 22, tzinfo=timezone.utc)
-    return FrameResult(
-        Frame(image, pixel_format, "s", 0, 0, when),
-        Detections(
-            np.array(boxes_yxyx, np.float32).reshape(-1, 4),
-            np.linspace(0.9, 0.5, len(class_ids), dtype=np.float32),
-            np.array(class_ids, np.int32),
-        ),
-        model="m",
-        labels=labels,
-        timing=Timing(1, 1, 1),
-        finished_ns=1,
+) -> tuple[Image, Detections]:
+    detections = Detections(
+        np.array(boxes_yxyx, np.float32).reshape(-1, 4),
+        np.linspace(0.9, 0.5, len(class_ids), dtype=np.float32),
+        np.array(class_ids, np.int32),
+        labels,
+        (image.shape[1], image.shape[0]),
     )
+    return image, detections
 
 
 def area_of(image: Image, class_id: int) -> NDArray[np.bool_]:
@@ -61,7 +54,7 @@ def contrast(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def test_the_box_is_where_the_object_is_in_the_colour_of_its_class() -> None:
-    drawn = area_of(annotate(result(grey(480, 640))), 0)
+    drawn = area_of(annotate(*result(grey(480, 640))), 0)
     assert drawn[240, 158:163].any()  # left edge, at 0.25 of the width
     assert drawn[240, 478:483].any()
     assert drawn[358:363, 320].any()
@@ -70,19 +63,19 @@ def test_the_box_is_where_the_object_is_in_the_colour_of_its_class() -> None:
 
 def test_the_frame_itself_is_not_touched() -> None:
     image = grey(480, 640)
-    annotate(result(image))
+    annotate(*result(image))
     assert (image == 128).all()
 
 
 def test_without_detections_the_picture_is_the_same() -> None:
     image = np.random.default_rng(0).integers(0, 255, (480, 640, 3)).astype(np.uint8)
-    assert np.array_equal(annotate(result(image, [], [])), image)
+    assert np.array_equal(annotate(*result(image, [], [])), image)
 
 
 def test_rgb_and_padded_frames_come_out_as_bgr() -> None:
     padded = grey(480, 700)[:, :640]
     padded[...] = (250, 20, 10)  # red first
-    drawn = annotate(result(padded, [], [], pixel_format=PixelFormat.RGB))
+    drawn = annotate(*result(padded, [], []))
     assert drawn[0, 0].tolist() == [10, 20, 250]
     assert drawn.flags.c_contiguous
 
@@ -92,14 +85,14 @@ def test_rgb_and_padded_frames_come_out_as_bgr() -> None:
     [((1, 1), 480), ((40, 60), 8), ((240, 320), 2), ((480, 640), 1), ((5, 400), 2)],
 )
 def test_a_small_picture_is_enlarged_by_a_whole_factor(size: tuple[int, int], factor: int) -> None:
-    drawn = annotate(result(grey(*size)))
+    drawn = annotate(*result(grey(*size)))
     assert drawn.shape == (size[0] * factor, size[1] * factor, 3)
     assert area_of(drawn, 0).any()
 
 
 @pytest.mark.parametrize("size", [(480, 640), (1080, 1920), (4000, 6000), (3000, 40)])
 def test_lines_and_letters_grow_with_the_picture(size: tuple[int, int]) -> None:
-    drawn = annotate(result(grey(*size)))
+    drawn = annotate(*result(grey(*size)))
     assert drawn.shape == (*size, 3)
     row = area_of(drawn, 0)[size[0] // 2 + size[0] // 8]
     line = row[: size[1] // 2].sum()
@@ -113,14 +106,14 @@ def test_lines_and_letters_grow_with_the_picture(size: tuple[int, int]) -> None:
 )
 def test_the_whole_label_is_inside_the_picture(box: tuple[float, ...]) -> None:
     label = "an exceedingly verbose label"
-    reference = annotate(result(grey(960, 1280), [(0.5, 0.3, 0.5, 0.3)], labels=(label,)))
-    drawn = annotate(result(grey(960, 1280), [box], labels=(label,)))
+    reference = annotate(*result(grey(960, 1280), [(0.5, 0.3, 0.5, 0.3)], labels=(label,)))
+    drawn = annotate(*result(grey(960, 1280), [box], labels=(label,)))
     ink = [(picture == 0).all(axis=2).sum() for picture in (reference, drawn)]
     assert ink[1] >= ink[0] > 100
 
 
 def test_a_label_too_long_for_the_picture_is_made_smaller() -> None:
-    drawn = annotate(result(grey(960, 200), labels=("an exceedingly verbose label",)))
+    drawn = annotate(*result(grey(960, 200), labels=("an exceedingly verbose label",)))
     ink_columns = (drawn < 90).all(axis=2)[:240].any(axis=0)  # above the box
     assert ink_columns[20:180].any()
     assert not ink_columns[:2].any()
@@ -129,7 +122,7 @@ def test_a_label_too_long_for_the_picture_is_made_smaller() -> None:
 
 def test_labels_of_objects_in_the_same_place_do_not_hide_each_other() -> None:
     count = 6
-    drawn = annotate(result(grey(480, 640), [(0.3, 0.3, 0.7, 0.7)] * count, range(count)))
+    drawn = annotate(*result(grey(480, 640), [(0.3, 0.3, 0.7, 0.7)] * count, range(count)))
     areas = [int(area_of(drawn, class_id).sum()) for class_id in range(1, count)]
     assert min(areas) > 0.5 * max(areas)
 
@@ -137,7 +130,7 @@ def test_labels_of_objects_in_the_same_place_do_not_hide_each_other() -> None:
 def test_text_can_be_read_on_the_colour_of_every_class() -> None:
     for class_id in range(90):
         color = class_color(class_id)
-        above_the_box = annotate(result(grey(960, 1280), class_ids=(class_id,)))[200:230, 320:480]
+        above_the_box = annotate(*result(grey(960, 1280), class_ids=(class_id,)))[200:230, 320:480]
         inks = [(0, 0, 0), (255, 255, 255)]
         used = [ink for ink in inks if (above_the_box == np.array(ink)).all(axis=2).any()]
         assert len(used) == 1
@@ -152,11 +145,11 @@ def test_classes_differ_in_colour_and_keep_it() -> None:
 
 @pytest.mark.parametrize("label", ["Fußgänger", "歩行者", "two\nlines", "", None])
 def test_any_label_can_be_drawn(label: str | None) -> None:
-    assert area_of(annotate(result(grey(480, 640), labels=(label,))), 0).any()
+    assert area_of(annotate(*result(grey(480, 640), labels=(label,))), 0).any()
 
 
 def test_a_saved_picture_reads_back(tmp_path: Path) -> None:
-    image = annotate(result(grey(480, 640)))
+    image = annotate(*result(grey(480, 640)))
     for name in ("new folder/a.jpg", "a.png"):
         save(tmp_path / name, image)
         read_back = cv2.imread(str(tmp_path / name))

@@ -35,7 +35,7 @@ def _check(path: Path) -> None:
     try:
         build.pipeline(config.load(path))
     except ConfigError as error:
-        for problem in error.problems:
-            click.echo("; ".join(filter(None, [problem, error.remedy])), err=True)
+        for line in (error if error.path else error.in_file(path)).lines:
+            click.echo(line, err=True)
         sys.exit(error.exit_code)
-    click.echo(f"{path}: good")
+    click.echo(f"{path}: valid")

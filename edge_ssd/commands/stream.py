@@ -42,13 +42,14 @@ def detect(
 ) -> None:
     """Detect objects in pictures, folders of pictures, and videos."""
     from edge_ssd.commands.detect.pipeline import pipeline
-    from edge_ssd.config import ModelOptions, PostprocessSection
+    from edge_ssd.inference.options import ModelOptions
+    from edge_ssd.postprocess import PostprocessOptions
 
     run_until_done(
         pipeline(
             paths,
             ModelOptions(name=model, labels=labels),
-            PostprocessSection(score_threshold=score_threshold),
+            PostprocessOptions(score_threshold=score_threshold),
             as_json,
             annotate,
         )

@@ -5,12 +5,6 @@
 """
 
 from edge_ssd.config.loading import json_schema, load, parse
-from edge_ssd.config.network import (
-    EdgeTpuOptions,
-    ModelOptions,
-    PostprocessSection,
-    PreprocessOptions,
-)
 from edge_ssd.config.publishers import (
     JsonLinesPublisher,
     MqttPublisher,
@@ -32,18 +26,14 @@ from edge_ssd.config.sources import (
 
 __all__ = [
     "Config",
-    "EdgeTpuOptions",
     "FaultOptions",
     "GovernorOptions",
     "HttpSource",
     "ImagesSource",
     "JsonLinesPublisher",
-    "ModelOptions",
     "MqttPublisher",
     "MqttTls",
     "PiCameraSource",
-    "PostprocessSection",
-    "PreprocessOptions",
     "PublisherOptions",
     "RtspSource",
     "SourceOptions",

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from edge_ssd.config.loading import parse
-from edge_ssd.errors import ConfigError
+from edge_ssd.errors import ConfigError, Problem
 from edge_ssd.files import beside, naming, replacing
 
 Value = str | int
@@ -55,8 +55,13 @@ def set_options(text: str, section: str, options: Mapping[str, Value]) -> str:
     except yaml.YAMLError:
         pass
     raise ConfigError(
-        [f"the section {section} cannot be edited as it is written"],
-        f"set {', '.join(f'{section}.{name}' for name in options)} yourself",
+        [
+            Problem(
+                section,
+                "it cannot be edited as it is written",
+                f"set {', '.join(f'{section}.{name}' for name in options)} yourself",
+            )
+        ]
     )
 
 
@@ -110,4 +115,4 @@ def _naming(path: Path) -> Iterator[None]:
         with naming(path):
             yield
     except ConfigError as error:
-        raise ConfigError([f"{path}: {each}" for each in error.problems], error.remedy) from None
+        raise error.in_file(path) from None

@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from edge_ssd.config.network import ModelOptions
 from edge_ssd.config.problems import problems, yaml_problem
 from edge_ssd.config.schema import Config
-from edge_ssd.errors import ConfigError
-from edge_ssd.options import Section
+from edge_ssd.errors import ConfigError, Problem
+from edge_ssd.inference.options import ModelOptions
+from edge_ssd.options import Options
 
-_S = TypeVar("_S", bound=Section)
+_S = TypeVar("_S", bound=Options)
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -40,14 +40,21 @@ def load(path: Path) -> Config:
         text = path.read_text("utf-8")
         values = yaml.load(text, Loader=_Loader)
     except OSError as error:
-        raise ConfigError([f"{path}: {error.strerror}"], "give a readable YAML file") from None
+        raise _unread(path, error.strerror or str(error), "give a readable YAML file") from None
     except UnicodeDecodeError:
-        raise ConfigError([f"{path}: not UTF-8 text"], "give a YAML file") from None
+        raise _unread(path, "not UTF-8 text", "give a YAML file") from None
     except yaml.YAMLError as error:
-        raise ConfigError([f"{path}: not YAML: {yaml_problem(error)}"]) from None
+        raise _unread(path, f"not YAML: {yaml_problem(error)}") from None
     if not isinstance(values, dict):
-        raise ConfigError([f"{path}: must hold options, such as `source:`, each with its value"])
-    return parse(values, path.parent)
+        raise _unread(path, "must hold options, such as `source:`, each with its value")
+    try:
+        return parse(values, path.parent)
+    except ConfigError as error:
+        raise error.in_file(path) from None
+
+
+def _unread(path: Path, problem: str, remedy: str = "") -> ConfigError:
+    return ConfigError([Problem("", problem, remedy)], path)
 
 
 def parse(values: dict[str, Any], folder: Path = Path()) -> Config:
@@ -73,8 +80,8 @@ def _anchored(section: _S, folder: Path) -> _S:
         if isinstance(value, Path) or (model and ("/" in value or value.endswith(".tflite"))):
             expanded = os.path.expanduser(value)  # noqa: PTH111 - Path's fails for ~nobodyhere
             changed[name] = type(value)(folder / expanded)
-        elif isinstance(value, Section):
+        elif isinstance(value, Options):
             changed[name] = _anchored(value, folder)
-        elif isinstance(value, tuple) and all(isinstance(item, Section) for item in value):
+        elif isinstance(value, tuple) and all(isinstance(item, Options) for item in value):
             changed[name] = tuple(_anchored(item, folder) for item in value)
     return section.model_copy(update=changed)

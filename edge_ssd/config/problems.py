@@ -1,8 +1,7 @@
-"""What is wrong with a configuration, in words: ``dotted.path: problem``."""
+"""What pydantic and YAML say of a configuration, as problems."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -10,7 +9,9 @@ from typing import Any, get_args
 import yaml
 
 from edge_ssd.config.schema import Config
-from edge_ssd.options import Section
+from edge_ssd.errors import Problem
+from edge_ssd.options import Options
+from edge_ssd.wording import did_you_mean
 
 # What pydantic's kinds of error say here; "should" becomes "must" in those not listed.
 _SAYS = {
@@ -30,19 +31,19 @@ _SAYS = {
 }
 
 
-def problems(errors: Sequence[Any]) -> list[str]:
-    """Return pydantic's errors as ``dotted.path: problem``."""
+def problems(errors: Sequence[Any]) -> list[Problem]:
+    """Return pydantic's errors as problems."""
     # Faulty entries of a list are reported themselves, and again as missing from its length.
     faulty = {item["loc"][:depth] for item in errors for depth in range(len(item["loc"]))}
     return [_problem(e) for e in errors if e["type"] != "too_short" or e["loc"] not in faulty]
 
 
-def _problem(item: Any) -> str:
+def _problem(item: Any) -> Problem:
     place, beside, sections = _resolve(item["loc"])
     dotted, kind, context = ".".join(place), item["type"], item.get("ctx", {})
     given, choices = item.get("input"), re.findall("'([^']*)'", context.get("expected", ""))
     if kind in ("extra_forbidden", "invalid_key"):
-        return f"{dotted}: unknown option{_nearest(place[-1], beside)}"
+        return Problem(dotted, f"unknown option{did_you_mean(place[-1], beside)}")
     if kind.startswith("union_tag"):
         dotted, given = f"{dotted}.type", context.get("tag")
         choices = [str(_tag(section)) for section in sections]
@@ -52,17 +53,12 @@ def _problem(item: Any) -> str:
     plain = isinstance(given, (str, int, float)) and not secret
     shown = f" (it is {given!r})" if plain else ""
     shown = " (nothing is given)" if given is None else shown
-    return f"{dotted}: {says}{shown}{_nearest(str(given), choices)}"
-
-
-def _nearest(given: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(given, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    return Problem(dotted, f"{says}{shown}{did_you_mean(str(given), choices)}")
 
 
 def _resolve(location: tuple[int | str, ...]) -> tuple[list[str], list[str], list[Any]]:
     """Return a pydantic location without union tags, its last key's siblings, and its sections."""
-    sections: list[type[Section]] = [Config]
+    sections: list[type[Options]] = [Config]
     place: list[str] = []
     beside: list[str] = []
     for part in location:
@@ -79,14 +75,14 @@ def _resolve(location: tuple[int | str, ...]) -> tuple[list[str], list[str], lis
     return place, beside, sections
 
 
-def _tag(section: type[Section]) -> str | None:
+def _tag(section: type[Options]) -> str | None:
     kind = section.model_fields.get("type")
     return str(get_args(kind.annotation)[0]) if kind else None
 
 
-def _sections(annotation: Any) -> list[type[Section]]:
+def _sections(annotation: Any) -> list[type[Options]]:
     """Return the sections that an annotation mentions, however nested."""
-    if isinstance(annotation, type) and issubclass(annotation, Section):
+    if isinstance(annotation, type) and issubclass(annotation, Options):
         return [annotation]
     return [found for inner in get_args(annotation) for found in _sections(inner)]
 

@@ -13,10 +13,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from edge_ssd.options import Section
+from edge_ssd.options import Options
 
 
-class JsonLinesPublisher(Section):
+class JsonLinesPublisher(Options):
     """One JSON object a line, to stdout or a file."""
 
     type: Literal["jsonl"]
@@ -39,7 +39,7 @@ def _topic(template: str) -> str:
 Topic = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_topic)]
 
 
-class MqttTls(Section):
+class MqttTls(Options):
     """Encryption. `tls: {}` turns it on with the system's certificate authorities."""
 
     ca_file: Path | None = None
@@ -50,7 +50,7 @@ class MqttTls(Section):
     """Its key, not encrypted; null where the certificate's file holds it."""
 
 
-class MqttPublisher(Section):
+class MqttPublisher(Options):
     """One message a frame, or a change, to an MQTT broker (3.1.1)."""
 
     type: Literal["mqtt"]

@@ -6,13 +6,15 @@ from pydantic import (
     Field,
 )
 
-from edge_ssd.config.network import ModelOptions, PostprocessSection, PreprocessOptions
 from edge_ssd.config.publishers import JsonLinesPublisher, PublisherOptions
 from edge_ssd.config.sources import SourceOptions
-from edge_ssd.options import Section
+from edge_ssd.inference.options import ModelOptions
+from edge_ssd.inference.preprocess import PreprocessOptions
+from edge_ssd.options import Options
+from edge_ssd.postprocess import PostprocessOptions
 
 
-class GovernorOptions(Section):
+class GovernorOptions(Options):
     """Slows a live source down when the board runs hot or its power supply is too weak."""
 
     enabled: bool = True
@@ -23,7 +25,7 @@ class GovernorOptions(Section):
     """The rate is never lowered below so many frames a second."""
 
 
-class Config(Section):
+class Config(Options):
     """The configuration of one service: one camera, one model, any number of publishers."""
 
     name: str = Field(default="edge-ssd", min_length=1, max_length=64, pattern=r"^[^\s/+#]+$")
@@ -31,7 +33,7 @@ class Config(Section):
     source: SourceOptions
     model: ModelOptions = ModelOptions()
     preprocess: PreprocessOptions = PreprocessOptions()
-    postprocess: PostprocessSection = PostprocessSection()
+    postprocess: PostprocessOptions = PostprocessOptions()
     publishers: tuple[PublisherOptions, ...] = Field(
         default=(JsonLinesPublisher(type="jsonl"),), min_length=1
     )

@@ -15,10 +15,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from edge_ssd.options import Section
+from edge_ssd.options import Options
 
 
-class VideoSource(Section):
+class VideoSource(Options):
     """A recorded video; every frame is used, in order, as fast as inference goes."""
 
     type: Literal["video"]
@@ -28,7 +28,7 @@ class VideoSource(Section):
     """Begin again at its end."""
 
 
-class ImagesSource(Section):
+class ImagesSource(Options):
     """Pictures, in natural order (img2 before img10); each is used once."""
 
     type: Literal["images"]
@@ -38,7 +38,7 @@ class ImagesSource(Section):
     """Begin again after the last."""
 
 
-class FaultOptions(Section):
+class FaultOptions(Options):
     """A fault that the synthetic source plays, as hardware would."""
 
     kind: Literal["stall", "drop", "error", "wrong-size"]
@@ -51,7 +51,7 @@ class FaultOptions(Section):
     """Repeat after so many frames."""
 
 
-class SyntheticSource(Section):
+class SyntheticSource(Options):
     """A shipped stand-in for a camera: moving shapes, or pictures in a loop."""
 
     type: Literal["synthetic"]
@@ -71,7 +71,7 @@ class SyntheticSource(Section):
     """Faults to play, for tests."""
 
 
-class PiCameraSource(Section):
+class PiCameraSource(Options):
     """A camera on the Pi's own connector, through picamera2; its image processor scales."""
 
     type: Literal["picamera"]
@@ -108,7 +108,7 @@ class PiCameraSource(Section):
         return self
 
 
-class UsbSource(Section):
+class UsbSource(Options):
     """A USB camera (V4L2). What the camera makes of size, rate and format is used."""
 
     type: Literal["usb"]
@@ -124,7 +124,7 @@ class UsbSource(Section):
     """The camera's format, such as MJPG (little USB traffic) or YUYV (little work)."""
 
 
-class _StreamSource(Section):
+class _StreamSource(Options):
     schemes: ClassVar[tuple[str, ...]]
 
     url: str = Field(repr=False)

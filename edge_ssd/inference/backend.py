@@ -51,11 +51,12 @@ class ModelFit:
         try:
             self.heads = resolve(outputs, spec.heads, signature_outputs(model))
         except ModelError as error:
-            raise ModelError(f"model {spec.path} has {error.problem}", error.remedy) from None
+            raise error.of(spec.path) from None
         if self.classes < 1:
             raise ModelError(
-                f"model {spec.path} has one column of scores, which is taken for the background",
+                "it has one column of scores, which is taken for the background",
                 'if it is its only class, write "background": false into a manifest beside it',
+                spec.path,
             )
         layouts = {layout.index: layout for layout in map(_layout, outputs)}
         heads = self.heads.boxes, self.heads.scores
@@ -130,15 +131,17 @@ def _input(inputs: list[dict[str, Any]], spec: ModelSpec) -> InputTensor:
     fits = len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and min(shape) > 0
     if not fits or dtype not in (np.uint8, np.int8, np.float32):
         raise ModelError(
-            f"model {spec.path} takes {describe(inputs)}; "
-            f"expected one picture [1, height, width, 3] of uint8, int8 or float32",
+            f"it takes {describe(inputs)}; "
+            f"expected one image [1, height, width, 3] of uint8, int8 or float32",
             "give an SSD detection model",
+            spec.path,
         )
     # TFLite shows a size that is not fixed as 1, and as -1 in the signature of the shape.
     if min(inputs[0]["shape_signature"][1:]) < 0:
         raise ModelError(
-            f"model {spec.path} takes pictures of any size",
+            "it takes images of any size",
             "convert it again with a fixed input size, such as 300x300",
+            spec.path,
         )
     scale, zero_point = inputs[0]["quantization"]
     return InputTensor(shape[1], shape[2], dtype, scale, zero_point)

@@ -1,32 +1,32 @@
-"""The ``model`` section to the network it describes, wherever that runs."""
+"""The ``model`` section to the backend it describes."""
 
 from __future__ import annotations
 
-from edge_ssd.config import EdgeTpuOptions, ModelOptions, PreprocessOptions
-from edge_ssd.errors import ConfigError
-from edge_ssd.inference import tuned
+from edge_ssd.errors import ConfigError, ModelError, Problem
 from edge_ssd.inference.backend import Backend
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.inference.delegate import Delegate
 from edge_ssd.inference.edgetpu import EdgeTpuBackend
 from edge_ssd.inference.fallback import FallbackBackend
+from edge_ssd.inference.options import EdgeTpuOptions, ModelOptions
+from edge_ssd.inference.preprocess import PreprocessOptions
 from edge_ssd.inference.subprocess import SubprocessBackend
 from edge_ssd.models.graph import EDGETPU_OP, Graph
 from edge_ssd.models.loading import load
 from edge_ssd.models.spec import ModelSpec
 
 
-def network(model: ModelOptions, preprocess: PreprocessOptions) -> Backend:
-    """Return the network, loaded, or described until ``open`` takes its device.
+def make_backend(model: ModelOptions, preprocess: PreprocessOptions | None = None) -> Backend:
+    """Return what runs a model, loaded, or described until ``open`` takes its device.
 
     Raises ConfigError for options that do not fit together, ModelError, RuntimeMissingError.
     """
     chosen = delegate(model)
-    model = tuned.applied(model)
     spec = load(model.name, model.labels)
     if chosen:
         _check_compiled(spec, model)
-    run = model.runtime, model.threads, preprocess.resize
+    resize = (preprocess or PreprocessOptions()).resize
+    run = model.runtime, model.threads, resize
     found: Backend
     if model.isolation == "process":
         found = SubprocessBackend(spec, chosen, *run, deadline_s=model.invoke_deadline_s)
@@ -35,8 +35,12 @@ def network(model: ModelOptions, preprocess: PreprocessOptions) -> Backend:
     else:
         found = CpuBackend(spec, *run)
     if model.on_delegate_failure == "cpu" and model.cpu_model:
-        cpu = load(model.cpu_model, model.labels)
-        found = FallbackBackend(found, CpuBackend(cpu, *run))
+        try:
+            cpu = load(model.cpu_model, model.labels)
+            found = FallbackBackend(found, CpuBackend(cpu, *run))
+        except ModelError as error:
+            error.option = "cpu_model"
+            raise
     return found
 
 
@@ -59,9 +63,9 @@ def delegate(model: ModelOptions) -> Delegate | None:
         ),
         "cpu_model: is used with on_delegate_failure: cpu only": model.cpu_model and not cpu,
     }
-    found = [f"model.{problem}" for problem, wrong in problems.items() if wrong]
+    found = [problem.split(": ", 1) for problem, wrong in problems.items() if wrong]
     if found:
-        raise ConfigError(found)
+        raise ConfigError([Problem(f"model.{option}", text) for option, text in found])
     if not model.delegate:
         return None
     return Delegate(model.delegate_library, model.delegate_device, options)
@@ -81,6 +85,11 @@ def _check_compiled(spec: ModelSpec, model: ModelOptions) -> None:
     data = spec.content or spec.path.read_bytes()
     if Graph(data).custom_operator(EDGETPU_OP) is None:
         raise ConfigError(
-            [f"model.delegate: {model.name} holds nothing compiled for the Edge TPU"],
-            "give the file that edgetpu_compiler made of it, or set model.delegate to null",
+            [
+                Problem(
+                    "model.delegate",
+                    f"{model.name} holds nothing compiled for the Edge TPU",
+                    "give the file that edgetpu_compiler made of it, or set model.delegate to null",
+                )
+            ]
         )

@@ -24,9 +24,9 @@ class FallbackBackend(Backend):
         unlike = _differences(primary, cpu)
         if unlike:
             raise ModelError(
-                f"{cpu.spec.path} cannot stand in for {primary.spec.path}: they differ in "
-                f"{', '.join(unlike)}",
+                f"it cannot replace {primary.spec.path}: they differ in {', '.join(unlike)}",
                 "set model.cpu_model to the file that the Edge TPU's was compiled from",
+                cpu.spec.path,
             )
         self._active, self._cpu = primary, cpu
         self.spec, self.tensors = primary.spec, primary.tensors

@@ -189,11 +189,12 @@ def _check_numpy(runtime: str) -> None:
 def _explain(spec: ModelSpec, reason: str) -> ModelError:
     if EDGETPU_OP in reason:
         return ModelError(
-            f"model {spec.path} is compiled for the Edge TPU and needs its delegate",
+            "it is compiled for the Edge TPU and needs its delegate",
             "set model.delegate to edgetpu, or use the model file it was compiled from (without "
             "_edgetpu in its name)",
+            spec.path,
         )
     first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
     return ModelError(
-        f"model {spec.path} cannot be run: {first}", "the file is damaged, or needs a newer runtime"
+        f"cannot be run: {first}", "the file is damaged, or needs a newer runtime", spec.path
     )

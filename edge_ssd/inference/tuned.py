@@ -15,10 +15,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from edge_ssd.config import ModelOptions
 from edge_ssd.errors import ModelError, PublishError
 from edge_ssd.files import is_file, make_folder, replacing
 from edge_ssd.inference import runtime
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.models import catalogue
 
 log = logging.getLogger(__name__)

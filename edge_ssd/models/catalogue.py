@@ -122,7 +122,7 @@ def find(name_or_path: str) -> Path:
     if is_file(path):
         return path
     if os.path.isdir(path):  # noqa: PTH112 (pathlib's raises for what may not be looked at)
-        raise ModelError(f"model {path} is a folder", "give the .tflite file in it")
+        raise ModelError("it is a folder", "give the .tflite file in it", path)
     if name_or_path in offers():
         raise ModelError(
             f"model {name_or_path} is not on this machine",
@@ -157,7 +157,7 @@ def _check_may_be_seen(path: Path) -> None:
     """Raise ModelError where permissions hide whether there is such a file."""
     error = hidden(path)
     if error:
-        raise ModelError(f"model {path} cannot be read: {error.strerror}", remedy(path, error))
+        raise ModelError(f"cannot be read: {error.strerror}", remedy(path, error), path)
 
 
 def _own_folder() -> Path:

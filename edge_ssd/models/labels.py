@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from edge_ssd.errors import ModelError
+from edge_ssd.errors import LabelsError, ModelError, Problem
 from edge_ssd.files import remedy
 from edge_ssd.models import coco
 from edge_ssd.models.flatbuffer import Data
-from edge_ssd.wording import counted
+from edge_ssd.models.spec import ModelSpec
+from edge_ssd.wording import counted, did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +50,12 @@ def read(path: Path) -> list[str]:
     try:
         lines = parse(path.read_text("utf-8"))
     except UnicodeDecodeError:
-        raise ModelError(f"labels {path} cannot be read: it is not UTF-8 text", _REMEDY) from None
+        raise LabelsError("cannot be read: it is not UTF-8 text", _REMEDY, path) from None
     except OSError as error:
         advice = remedy(path, error) if isinstance(error, PermissionError) else _REMEDY
-        raise ModelError(f"labels {path} cannot be read: {error.strerror}", advice) from None
+        raise LabelsError(f"cannot be read: {error.strerror}", advice, path) from None
     if not lines:
-        raise ModelError(f"labels {path} is empty", _REMEDY)
+        raise LabelsError("it is empty", _REMEDY, path)
     return lines
 
 
@@ -74,18 +75,47 @@ def packed_in(data: Data) -> list[str]:
     return []
 
 
-def fit(lines: Sequence[str | None], classes: int, origin: str) -> Labels:
-    """Match names to ``classes`` classes (background not counted); unused ids become None.
+def class_ids(
+    labels: Labels, wanted: Sequence[str], option: str
+) -> tuple[list[int], list[Problem]]:
+    """Return the class ids of the wanted labels, and a problem for each unknown label.
 
-    Raises ModelError when they do not fit.
+    option: the option that names them.
     """
-    names, note = match(lines, classes, origin)
-    log.info("%s: %s", origin, note)
-    return names
+    known = {label for label in labels if label}
+    unknown = [label for label in wanted if label not in known]
+    problems = [
+        Problem(option, f"the model has no label {label!r}{did_you_mean(label, known)}")
+        for label in unknown
+    ]
+    return [class_id for class_id, label in enumerate(labels) if label in set(wanted)], problems
+
+
+def of_model(spec: ModelSpec, classes: int) -> Labels:
+    """Return one label per class, background not counted.
+
+    Raises LabelsError or ModelError that names the file when the counts do not fit.
+    """
+    if spec.labels:
+        origin = "it" if spec.labels_path else "its label list"
+        try:
+            names, note = match(spec.labels, classes, origin)
+        except ModelError as error:
+            if spec.labels_path:
+                raise LabelsError(error.problem, error.remedy, spec.labels_path) from None
+            raise error.of(spec.path) from None
+        log.info("%s: %s", spec.labels_path or f"the label list of {spec.name}", note)
+        return names
+    if classes == coco.CLASSES:
+        log.info("%s brings no labels; its %d classes are taken for COCO's", spec.name, classes)
+        return coco.labels()
+    return (None,) * classes
 
 
 def match(lines: Sequence[str | None], classes: int, origin: str) -> tuple[Labels, str]:
-    """Return what ``fit`` does, and one line on how the list was matched.
+    """Match names to ``classes`` classes, background not counted; unused ids become None.
+
+    Returns the names and one line on how the list was matched.
 
     A first line that stands for the background is dropped where the count shows that it is
     there. COCO's 80 names are known with and without the gaps between them.

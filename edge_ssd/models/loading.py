@@ -46,10 +46,8 @@ def load(name_or_path: str | Path, labels_path: Path | None = None) -> ModelSpec
         operator = graph.custom_operator(POSTPROCESS_OP)
         if operator:
             spec = _without_op(spec, graph, operator)
-    except manifest.ManifestError:
-        raise
     except ModelError as error:
-        raise ModelError(f"model {path}: {error.problem}", error.remedy) from None
+        raise error.of(path) from None
     if labels_path:
         return replace(spec, labels=tuple(labels.read(labels_path)), labels_path=labels_path)
     return spec if spec.labels else replace(spec, labels=tuple(labels.packed_in(data)))
@@ -72,11 +70,9 @@ def read(path: Path) -> bytes:
             file.seek(0)
             return file.read()
     except OSError as error:
-        raise ModelError(
-            f"model {path} cannot be read: {error.strerror}", remedy(path, error)
-        ) from None
+        raise ModelError(f"cannot be read: {error.strerror}", remedy(path, error), path) from None
     except ModelError as error:
-        raise ModelError(f"model {path}: {error.problem}", error.remedy) from None
+        raise error.of(path) from None
 
 
 def beside(path: Path, data: Data) -> manifest.Entry | None:

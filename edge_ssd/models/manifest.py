@@ -37,6 +37,8 @@ _WORDS = {
 class ManifestError(ModelError):
     """What a manifest says cannot be used; names the file and the key."""
 
+    noun = "manifest"
+
 
 class Entry:
     """One object of the manifest; every look-up names its place when it fails."""
@@ -50,8 +52,9 @@ class Entry:
     def error(self, key: str, problem: str) -> ManifestError:
         """Return the error for one key."""
         return ManifestError(
-            f"manifest {self.path}: {f'{self.place}{key}'.rstrip('.') or 'it'} {problem}",
+            f"{f'{self.place}{key}'.rstrip('.') or 'it'} {problem}",
             "correct it, or remove the manifest if it belongs to another model",
+            self.path,
         )
 
     @contextmanager
@@ -94,7 +97,7 @@ def read(path: Path) -> Entry:
         content = path.read_bytes()
     except OSError as error:
         raise ManifestError(
-            f"manifest {path} cannot be read: {error.strerror}", "correct it, or remove it"
+            f"cannot be read: {error.strerror}", "correct it, or remove it", path
         ) from None
     return parse(content, path)
 
@@ -104,9 +107,7 @@ def parse(content: bytes, path: Path) -> Entry:
     try:
         values = json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise ManifestError(
-            f"manifest {path} cannot be read: {error}", "correct it, or remove it"
-        ) from None
+        raise ManifestError(f"cannot be read: {error}", "correct it, or remove it", path) from None
     manifest = Entry(values, path)
     if manifest.get("schema", int, 0) != SCHEMA:
         raise manifest.error("schema", f"must be {SCHEMA}")
@@ -119,9 +120,10 @@ def verify(manifest: Entry, data: Data) -> None:
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise ManifestError(
-            f"{manifest.path.with_suffix('.tflite')} is not the file its manifest describes: "
+            f"{manifest.path.with_suffix('.tflite').name} is not the file it describes: "
             f"sha256 {found[:12]}…, expected {expected[:12]}…",
             "the file is damaged or was replaced: install it again, or correct the manifest",
+            manifest.path,
         )
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from edge_ssd.channels import Channel, Closed
+from edge_ssd.detector import Detector
 from edge_ssd.errors import DeviceError, PipelineError
-from edge_ssd.inference.backend import Backend
 from edge_ssd.pipeline.capture import Capture, Captured
 from edge_ssd.pipeline.inference import Inference, Inferred
 from edge_ssd.pipeline.publishing import Publishing
@@ -62,24 +62,20 @@ class Pipeline:
     def __init__(
         self,
         source: Source,
-        detector: Backend,
-        postprocessor: Postprocessor,
+        detector: Detector,
         outlets: Sequence[Outlet],
-        labels: tuple[str | None, ...],
         stall_timeout_s: float = 10.0,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         invoke_deadline_s: float | None = None,
     ) -> None:
         self.detector = detector
-        self.postprocessor = postprocessor
-        self.labels = labels
+        backend = self.backend = detector.backend
+        self.postprocessor = detector.postprocess
         self.stats = Stats()
         self._clock_ns = clock_ns
         self._frames: Channel[Captured] = Channel(1 if source.live else 2, lossy=source.live)
         self._inferred: Channel[Inferred] = Channel(2)
-        self.capture = Capture(
-            source, detector, self._frames, self.stats, stall_timeout_s, clock_ns
-        )
+        self.capture = Capture(source, backend, self._frames, self.stats, stall_timeout_s, clock_ns)
         self.publishing: Sequence[Publishing] = [
             self._publishing(outlet, None) for outlet in outlets
         ]
@@ -91,7 +87,7 @@ class Pipeline:
         self._failed: Worker | None = None
         self._failed_at = math.inf
         self._invoke_deadline_s = math.inf if invoke_deadline_s is None else invoke_deadline_s
-        self.inference = Inference(detector, self._frames, self._inferred, self.stats, clock_ns)
+        self.inference = Inference(backend, self._frames, self._inferred, self.stats, clock_ns)
         self.workers = self._make_workers()
 
     def _make_workers(self) -> list[Worker]:
@@ -136,7 +132,7 @@ class Pipeline:
     def outages(self) -> list[str]:
         """What the camera and the network suffer from now, in words."""
         reasons = (
-            self.capture.outage.reason, self.inference.outage.reason, self.detector.trouble,
+            self.capture.outage.reason, self.inference.outage.reason, self.backend.trouble,
         )  # fmt: skip
         return [reason for reason in reasons if reason]
 
@@ -217,8 +213,7 @@ class Pipeline:
         result = FrameResult(
             frame=item.frame,
             detections=detections,
-            model=self.detector.spec.name,
-            labels=self.labels,
+            model=self.backend.spec.name,
             timing=Timing(item.preprocess_ms, item.inference_ms, (done - begun) / 1e6),
             finished_ns=done,
         )

@@ -75,13 +75,12 @@ def for_model(spec: ModelSpec, count: int, height: int, width: int) -> NDArray[n
         anchors, origin = generate(usual, height, width), f"the usual layout for {width}x{height}"
     if len(anchors) != count:
         raise ModelError(
-            f"model {spec.path} predicts {count} boxes and {origin} has {len(anchors)} anchors",
+            f"it predicts {count} boxes and {origin} has {len(anchors)} anchors",
             f"describe its anchors in a manifest {spec.path.with_suffix('.json').name} beside it",
+            spec.path,
         )
     if not (np.isfinite(anchors).all() and (anchors[:, 2:] > 0).all()):
-        raise ModelError(
-            f"model {spec.path}: {origin} has anchors without a size", "the file is damaged"
-        )
+        raise ModelError(f"{origin} has anchors without a size", "the file is damaged", spec.path)
     return anchors
 
 

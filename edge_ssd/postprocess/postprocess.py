@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from edge_ssd.boxes import Boxes, area_yxyx, clip_yxyx
-from edge_ssd.models.spec import BoxCoderScales
+from edge_ssd.errors import ConfigError
+from edge_ssd.models.labels import Labels, class_ids
+from edge_ssd.models.spec import ModelSpec
+from edge_ssd.options import Options, Unit
 from edge_ssd.postprocess.box_coder import BoxDecoder
 from edge_ssd.postprocess.candidates import CandidateFilter, Candidates
 from edge_ssd.postprocess.nms import suppress
@@ -18,51 +20,46 @@ from edge_ssd.types import Detections, Geometry, RawHeads
 
 _NO_BOXES = np.zeros((0, 4), np.float32)
 
-NmsMode = Literal["per-class", "class-agnostic", "op-compatible"]
 
+class PostprocessOptions(Options):
+    """Which of the model's predictions become detections."""
 
-@dataclass(frozen=True, slots=True)
-class PostprocessOptions:
-    """What to keep of the network's predictions.
-
-    score_threshold: least score, 0 to 1; class_score_thresholds: other values by class id.
-    classes: class ids to report, or None for all.
-    iou_threshold: how much two boxes may overlap, 0 to 1, before the lesser one goes.
-    nms: who suppresses whom: boxes of the same class; all boxes; or, as TFLite's op does it
-        by default, all boxes with each anchor standing for its best class only.
-    max_candidates: how many of the best candidates enter suppression (``op-compatible``
-        takes them all, as the op does).
-    max_detections: how many detections a frame has at most.
-    """
-
-    score_threshold: float = 0.5
-    class_score_thresholds: Mapping[int, float] = field(default_factory=dict)
-    classes: frozenset[int] | None = None
-    iou_threshold: float = 0.6
-    nms: NmsMode = "per-class"
-    max_candidates: int = 1000
-    max_detections: int = 100
+    score_threshold: Unit = 0.5
+    """Minimum score to report."""
+    class_score_thresholds: dict[str, Unit] = Field(default_factory=dict)
+    """Other minimum scores by label, such as `person: 0.6`."""
+    classes: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """The labels to report; null for all."""
+    iou_threshold: Unit | None = None
+    """How much two boxes may overlap before the lower-scoring one is suppressed; null for the
+    model's own."""
+    nms: Literal["per-class", "class-agnostic", "op-compatible"] = "per-class"
+    """Which boxes suppress each other: those of one class; all; or, exactly as TFLite's operator
+    does it, all with each anchor standing for its best class only."""
+    max_candidates: int = Field(default=1000, ge=1, le=1_000_000)
+    """How many of the best candidates enter suppression; op-compatible takes all of them."""
+    max_detections: int = Field(default=100, ge=1, le=10_000)
+    """Maximum number of detections per frame."""
 
 
 class Postprocessor:
-    """The postprocessing of one model with one set of options.
+    """The postprocessing of one model with one set of options. Belongs to one thread.
 
-    anchors_cyxhw: (N, 4) float32. classes: how many the model has, background not counted.
-    background, sigmoid: as ModelSpec has them. Belongs to one thread.
+    anchors_cyxhw: (N, 4) float32. labels: one name per class, background not counted.
+
+    Raises ConfigError for options that name a label the model does not have.
     """
 
     def __init__(
-        self,
-        anchors_cyxhw: Boxes,
-        box_coder: BoxCoderScales,
-        classes: int,
-        background: bool,
-        sigmoid: bool,
-        options: PostprocessOptions,
+        self, spec: ModelSpec, anchors_cyxhw: Boxes, labels: Labels, options: PostprocessOptions
     ) -> None:
-        self.options = options
-        self._decode = BoxDecoder(anchors_cyxhw, box_coder)
-        self._filter = CandidateFilter(_thresholds(options, classes), background, sigmoid)
+        self._labels = labels
+        self._options = options
+        iou_threshold = options.iou_threshold
+        self._iou_threshold = spec.iou_threshold if iou_threshold is None else iou_threshold
+        self._decode = BoxDecoder(anchors_cyxhw, spec.box_coder)
+        thresholds = _thresholds(options, labels)
+        self._filter = CandidateFilter(thresholds, spec.background, spec.sigmoid)
 
     def __call__(self, heads: RawHeads, geometry: Geometry) -> Detections:
         """Return the frame's detections, clipped to it; boxes outside it are dropped."""
@@ -70,16 +67,17 @@ class Postprocessor:
         boxes = clip_yxyx(undo(geometry, boxes[kept]))
         inside = area_yxyx(boxes) > 0
         kept = kept[inside]
-        return Detections(boxes[inside], found.scores[kept], found.class_ids[kept])
+        columns = boxes[inside], found.scores[kept], found.class_ids[kept]
+        return Detections(*columns, self._labels, geometry.size)
 
     def in_model_space(self, heads: RawHeads) -> Detections:
-        """Return the detections normalised to the network's input, not clipped."""
+        """Return the detections normalised to the model's input, not clipped."""
         boxes, found, kept = self._select(heads)
-        return Detections(boxes[kept], found.scores[kept], found.class_ids[kept])
+        return Detections(boxes[kept], found.scores[kept], found.class_ids[kept], self._labels)
 
     def _select(self, heads: RawHeads) -> tuple[Boxes, Candidates, NDArray[np.intp]]:
         """Return the candidates' boxes, the candidates, and the indices of those to keep."""
-        options = self.options
+        options = self._options
         exact = options.nms == "op-compatible"
         limit = heads.scores.values.size if exact else options.max_candidates
         found = self._filter(heads.scores, limit)
@@ -90,26 +88,32 @@ class Postprocessor:
         boxes = self._decode(heads.boxes, found.anchors)
         per_class = options.nms == "per-class"
         groups = found.class_ids if per_class else np.zeros_like(found.class_ids)
-        return boxes, found, suppress(boxes, groups, options.iou_threshold, options.max_detections)
+        return boxes, found, suppress(boxes, groups, self._iou_threshold, options.max_detections)
 
 
 def undo(geometry: Geometry, boxes_yxyx: Boxes) -> Boxes:
-    """Boxes normalised to the network's input to boxes normalised to the frame."""
-    if geometry == Geometry():
+    """Return boxes normalised to the model's input as boxes normalised to the frame."""
+    if geometry == Geometry(size=geometry.size):
         return boxes_yxyx
     offset = np.array([geometry.offset_y, geometry.offset_x] * 2, np.float32)
     scale = np.array([geometry.scale_y, geometry.scale_x] * 2, np.float32)
     return (boxes_yxyx - offset) / scale
 
 
-def _thresholds(options: PostprocessOptions, classes: int) -> NDArray[np.float32]:
+def _thresholds(options: PostprocessOptions, labels: Labels) -> NDArray[np.float32]:
     """(classes,) float32; infinite for classes that are not wanted."""
-    thresholds = np.full(classes, options.score_threshold, np.float32)
-    for class_id, threshold in options.class_score_thresholds.items():
-        thresholds[class_id] = threshold
+    thresholds = np.full(len(labels), options.score_threshold, np.float32)
+    problems = []
+    for label, threshold in options.class_score_thresholds.items():
+        ids, unknown = class_ids(labels, [label], "class_score_thresholds")
+        thresholds[ids] = threshold
+        problems += unknown
     if options.classes is not None:
-        unwanted = [class_id for class_id in range(classes) if class_id not in options.classes]
-        thresholds[unwanted] = np.inf
+        wanted, unknown = class_ids(labels, options.classes, "classes")
+        thresholds[np.setdiff1d(np.arange(len(labels)), wanted)] = np.inf
+        problems += unknown
+    if problems:
+        raise ConfigError([problem.below("postprocess") for problem in problems])
     return thresholds
 
 

@@ -72,10 +72,10 @@ def encode(content: dict[str, Any]) -> bytes:
 
 def _detections(result: FrameResult) -> list[dict[str, Any]]:
     found = result.detections
-    boxes = result.boxes_xyxy_pixels().round(1).tolist()
+    boxes = found.boxes_xyxy_pixels().round(1).tolist()
     return [
         {
-            "label": result.label(class_id),
+            "label": found.label(class_id),
             "class_id": class_id,
             "score": round(score, 4),
             "box": box,

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import logging
-from collections.abc import Iterable
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
 from edge_ssd import config
-from edge_ssd.config import Config, ModelOptions, PostprocessSection, PreprocessOptions
-from edge_ssd.errors import ConfigError, InputError, ModelError, PublishError
-from edge_ssd.inference.backend import Backend, ModelFit
-from edge_ssd.inference.backends import network as network_of
-from edge_ssd.inference.cpu import CpuBackend
-from edge_ssd.models import coco, labels
-from edge_ssd.models.labels import Labels
-from edge_ssd.models.loading import load
+from edge_ssd.config import Config
+from edge_ssd.detector import Detector
+from edge_ssd.errors import ConfigError, InputError, ModelError, Problem, PublishError
+from edge_ssd.inference import tuned
 from edge_ssd.pipeline.pipeline import Pipeline
-from edge_ssd.postprocess import PostprocessOptions, Postprocessor
-from edge_ssd.postprocess.anchors import for_model
 from edge_ssd.service import outlets
 from edge_ssd.sources.base import Source
 from edge_ssd.sources.images import (
@@ -37,8 +27,6 @@ from edge_ssd.sources.synthetic import Fault, SyntheticSource
 from edge_ssd.sources.usb import UsbCamera
 from edge_ssd.sources.video import VideoSource
 
-log = logging.getLogger(__name__)
-
 
 def pipeline(options: Config) -> Pipeline:
     """Return the pipeline that a configuration describes, ready to start.
@@ -47,75 +35,20 @@ def pipeline(options: Config) -> Pipeline:
     can run the model.
     """
     try:
-        network = network_of(options.model, options.preprocess)
-        names = labels_of(network)
-        postprocessing = postprocessor(network, names, options.postprocess)
+        model = tuned.applied(options.model)
+        detector = Detector.from_options(model, options.preprocess, options.postprocess)
     except ModelError as error:
-        option = _option_named_in(error.problem, options.model)
-        raise ConfigError([f"{option}: {error.problem}"], error.remedy) from None
+        problem = Problem(f"model.{error.option}", error.what, error.remedy)
+        raise ConfigError([problem]) from None
     outlets.check(options.publishers)
     publishers = [outlets.outlet(item, options.name) for item in options.publishers]
     in_thread = options.model.isolation == "thread"
     return Pipeline(
         source(options),
-        network,
-        postprocessing,
+        detector,
         publishers,
-        names,
         options.stall_timeout_s,
         invoke_deadline_s=options.model.invoke_deadline_s if in_thread else None,
-    )
-
-
-def _option_named_in(problem: str, model: ModelOptions) -> str:
-    """Return the option whose file a problem with the model is about."""
-    files = {"labels": model.labels, "cpu_model": model.cpu_model, "name": model.name}
-    named = (option for option, file in files.items() if file and str(file) in problem)
-    return ".".join(["model", *islice(named, 1)])
-
-
-def detector(model: ModelOptions, preprocess: PreprocessOptions) -> CpuBackend:
-    """Return the model, loaded here for the CPU. Raises ModelError, RuntimeMissingError."""
-    spec = load(model.name, model.labels)
-    return CpuBackend(spec, model.runtime, model.threads, preprocess.resize)
-
-
-def labels_of(network: ModelFit) -> Labels:
-    """Return one label per class. Raises ModelError when the counts do not fit."""
-    spec, classes = network.spec, network.classes
-    if spec.labels:
-        given = spec.labels_path
-        origin = f"the label file {given}" if given else f"the label list for {spec.name}"
-        return labels.fit(spec.labels, classes, origin)
-    if classes == coco.CLASSES:
-        log.info("%s brings no labels; its %d classes are taken for COCO's", spec.name, classes)
-        return coco.labels()
-    return (None,) * classes
-
-
-def postprocessor(network: Backend, names: Labels, section: PostprocessSection) -> Postprocessor:
-    """Return the postprocessing of a model.
-
-    Raises ConfigError for a label it has not, ModelError when its anchors do not fit it.
-    """
-    spec, tensor = network.spec, network.preprocess.tensor
-    wanted, iou_threshold = section.classes, section.iou_threshold
-    options = PostprocessOptions(
-        score_threshold=section.score_threshold,
-        class_score_thresholds={
-            class_id: threshold
-            for label, threshold in section.class_score_thresholds.items()
-            for class_id in _class_ids(names, [label], "class_score_thresholds")
-        },
-        classes=None if wanted is None else frozenset(_class_ids(names, wanted, "classes")),
-        iou_threshold=spec.iou_threshold if iou_threshold is None else iou_threshold,
-        nms=section.nms,
-        max_candidates=section.max_candidates,
-        max_detections=section.max_detections,
-    )
-    anchors = for_model(spec, network.heads.boxes.anchors, tensor.height, tensor.width)
-    return Postprocessor(
-        anchors, spec.box_coder, network.classes, spec.background, spec.sigmoid, options
     )
 
 
@@ -128,8 +61,10 @@ def source(options: Config) -> Source:
     match section:
         case config.VideoSource():
             if _is_folder(section.path, "source.path"):
-                problem = f"source.path: {section.path} is a folder"
-                raise ConfigError([problem], "name the video in it")
+                problem = Problem(
+                    "source.path", f"{section.path} is a folder", "name the video in it"
+                )
+                raise ConfigError([problem])
             return VideoSource(name, section.path, section.loop)
         case config.ImagesSource():
             path = section.path
@@ -195,7 +130,7 @@ def _with_login(section: config.RtspSource | config.HttpSource) -> str:
         password = credentials.read_password(place)
     except PublishError as error:
         option = "password_credential" if section.password_credential else "password_file"
-        raise ConfigError([f"source.{option}: {error.problem}"], error.remedy) from None
+        raise ConfigError([Problem(f"source.{option}", error.problem, error.remedy)]) from None
     login = ":".join(quote(part, safe="") for part in (section.username, password or ""))
     scheme, rest = section.url.split("://", 1)
     return f"{scheme}://{login}@{rest}"
@@ -205,7 +140,7 @@ def _pictures(folder: Path, option: str) -> list[Path]:
     try:
         return list_folder(folder, IMAGE_EXTENSIONS)
     except InputError as error:
-        raise ConfigError([f"{option}: {error.problem}"], error.remedy) from None
+        raise ConfigError([Problem(option, error.problem, error.remedy)]) from None
 
 
 def _is_folder(path: Path, option: str) -> bool:
@@ -213,17 +148,4 @@ def _is_folder(path: Path, option: str) -> bool:
         check_readable(path)
         return is_folder(path)
     except InputError as error:
-        raise ConfigError([f"{option}: {error.problem}"], error.remedy) from None
-
-
-def _class_ids(names: Labels, wanted: Iterable[str], option: str) -> list[int]:
-    known = {name: class_id for class_id, name in enumerate(names) if name}
-    problems = []
-    for label in wanted:
-        if label not in known:
-            near = difflib.get_close_matches(label, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            problems.append(f"postprocess.{option}: the model has no label {label!r}{hint}")
-    if problems:
-        raise ConfigError(problems)
-    return [class_id for class_id, name in enumerate(names) if name in set(wanted)]
+        raise ConfigError([Problem(option, error.problem, error.remedy)]) from None

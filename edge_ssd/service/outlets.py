@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ssd import config
-from edge_ssd.errors import ConfigError, PublishError
+from edge_ssd.errors import ConfigError, Problem, PublishError
 from edge_ssd.files import hidden, may
 from edge_ssd.pipeline.pipeline import Outlet
 from edge_ssd.publishers.base import Publisher
@@ -78,10 +78,10 @@ def check(publishers: Sequence[config.PublisherOptions]) -> None:
             continue
         place, path = f"publishers.{index}.path", section.path
         if path and not (_may_be_there(path.parent) or _made_by_systemd(path.parent)):
-            problems.append(f"{place}: the folder {path.parent} does not exist")
+            problems.append(Problem(place, f"the folder {path.parent} does not exist"))
         file = path and os.path.realpath(path)
         if file in taken:
-            problems.append(f"{place}: another publisher has {path or 'stdout'} already")
+            problems.append(Problem(place, f"another publisher has {path or 'stdout'} already"))
         taken.add(file)
     if problems:
         raise ConfigError(problems)
@@ -94,10 +94,10 @@ def check_access(publishers: Sequence[config.PublisherOptions]) -> None:
         place = f"publishers.{index}"
         match section:
             case config.JsonLinesPublisher(path=Path() as path) if not may_write(path):
-                problem = f"{path} may not be written by this user; choose a folder where it may"
-                problems.append(f"{place}.path: {problem}")
+                problem = f"{path} may not be written by this user"
+                problems.append(Problem(f"{place}.path", problem, "choose a folder where it may"))
             case config.MqttPublisher():
-                problems += [f"{place}: {problem}" for problem in _secrets_missing(section)]
+                problems += [problem.below(place) for problem in _secrets_missing(section)]
             case _:
                 pass
     if problems:
@@ -120,7 +120,7 @@ def _made_by_systemd(folder: Path) -> bool:
     return folder.parent == Path("/run") and f"{folder.name}-".startswith("edge-ssd-")
 
 
-def _secrets_missing(section: config.MqttPublisher) -> list[str]:
+def _secrets_missing(section: config.MqttPublisher) -> list[Problem]:
     from edge_ssd.secrets import read_password, tls_context  # noqa: PLC0415
 
     password, files = _secrets(section)
@@ -129,5 +129,5 @@ def _secrets_missing(section: config.MqttPublisher) -> list[str]:
         if files:
             tls_context(files)
     except PublishError as error:
-        return [str(error)]
+        return [Problem("", error.problem, error.remedy)]
     return []

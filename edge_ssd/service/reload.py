@@ -8,7 +8,7 @@ from pathlib import Path
 from edge_ssd import config
 from edge_ssd.config import Config
 from edge_ssd.pipeline.pipeline import Pipeline
-from edge_ssd.service import build, outlets
+from edge_ssd.service import outlets
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Reloader:
         outlets.check(wanted.publishers)
         outlets.check_access(wanted.publishers)  # else it would not start again from this file
         pipeline = self._pipeline
-        postprocessor = build.postprocessor(pipeline.detector, pipeline.labels, wanted.postprocess)
+        postprocessor = pipeline.detector.postprocessor(wanted.postprocess)
         running = [
             (section, publishing)
             for section, publishing in zip(

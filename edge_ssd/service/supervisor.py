@@ -149,14 +149,14 @@ class Supervisor:
             later = self._reloader.reload()
         except ConfigError as error:
             for problem in error.problems:
-                log.error("%s: %s", path, problem.removeprefix(f"{path}: "))
-            log.error("%s is refused; the configuration in force stays", path)
-            self._refused = f"{path} is refused: {error.problem.removeprefix(f'{path}: ')}"
+                log.error("%s: %s", path, problem)
+            log.error("%s is refused; keeping the current configuration", path)
+            self._refused = f"{path} is refused: {error.problem}"
             return self._refused
         except Closed:
             return "ending"
         except Exception as error:
-            log.exception("%s could not be applied; the configuration in force stays", path)
+            log.exception("%s could not be applied; keeping the current configuration", path)
             self._refused = f"{path} could not be applied: {error}"
             return self._refused
         self._refused = ""

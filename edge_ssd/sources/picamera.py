@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ssd.errors import ConfigError, DeviceError, EdgeSsdError
+from edge_ssd.errors import ConfigError, DeviceError, EdgeSsdError, Problem
 from edge_ssd.sources.base import Source, capture_times
 from edge_ssd.sources.picamera_controls import control_problems, frame_duration
 from edge_ssd.sources.picamera_faults import explained, import_picamera2
@@ -195,10 +195,9 @@ class PiCameraSource(Source):
         camera.configure(asked)
         given = camera.camera_configuration()
         if (given["transform"].hflip, given["transform"].vflip) != self._flips:
-            raise ConfigError(
-                ["source.rotation: this camera can neither rotate nor flip"],
-                "set it to 0, and no flips",
-            )
+            problem = "this camera can neither rotate nor flip"
+            remedy = "set it to 0, and no flips"
+            raise ConfigError([Problem("source.rotation", problem, remedy)])
         self._stream = _Stream.of(given["lores"])
         if self._stream.format not in _FORMATS:
             raise DeviceError(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
+
+from edge_ssd.errors import Problem
+from edge_ssd.wording import did_you_mean
 
 _FRAME_DURATION = "FrameDurationLimits"
 
@@ -12,8 +14,8 @@ _FRAME_DURATION = "FrameDurationLimits"
 _UNNOTICED = 0.02
 
 
-def control_problems(controls: Mapping[str, Any], advertised: Mapping[str, Any]) -> list[str]:
-    """Return ``path: problem`` for each control the camera has not, or value it cannot take.
+def control_problems(controls: Mapping[str, Any], advertised: Mapping[str, Any]) -> list[Problem]:
+    """Return the problem of each control the camera has not, or value it cannot take.
 
     advertised: least, greatest and default value by name; those of controls that are no
         numbers (rectangles) are not checked.
@@ -23,11 +25,9 @@ def control_problems(controls: Mapping[str, Any], advertised: Mapping[str, Any])
         if name in advertised:
             problem = _value_problem(value, *advertised[name][:2])
         else:
-            near = difflib.get_close_matches(name, advertised, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            problem = f"this camera has no such control{hint}"
+            problem = f"this camera has no such control{did_you_mean(name, advertised)}"
         if problem:
-            problems.append(f"source.controls.{name}: {problem}")
+            problems.append(Problem(f"source.controls.{name}", problem))
     return problems
 
 

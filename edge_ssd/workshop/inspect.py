@@ -23,7 +23,6 @@ from edge_ssd.models import catalogue, embedded, labels, loading, manifest
 from edge_ssd.models.graph import POSTPROCESS_OP, Graph, Tensor, custom_options
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.postprocess.anchors import for_model
-from edge_ssd.service import build
 from edge_ssd.workshop import anchor_layers, kinds, operators, verdict
 from edge_ssd.workshop.anchor_layers import AnchorLayer
 from edge_ssd.workshop.kinds import Kind
@@ -124,7 +123,7 @@ def inspect(name_or_path: str) -> Report:
         graph.check()
         return _report(path, data, graph)
     except ModelError as error:
-        raise ModelError(f"model {path}: {error.problem}", error.remedy) from None
+        raise error.of(path) from None
 
 
 def _report(path: Path, data: bytes, graph: Graph) -> Report:
@@ -179,8 +178,7 @@ def _fit(path: Path, data: bytes) -> Fit:
         fit = replace(fit, anchors=_anchors(spec, for_model(spec, heads.boxes.anchors, *size)))
         return replace(fit, labels=_labels(model, data))
     except ModelError as error:
-        problem = error.problem.removeprefix(f"model {path}: ")
-        problem = problem.replace(f"model {path} ", "it ")
+        problem = error.problem if error.path == path else error.what
         return replace(fit, problem=problem, remedy=error.remedy)
 
 
@@ -201,7 +199,7 @@ def _anchors(spec: ModelSpec, table: NDArray[np.float32]) -> AnchorsInfo:
 
 def _labels(model: ModelFit, data: bytes) -> LabelsInfo:
     """Raises ModelError when the labels do not fit the heads."""
-    spec, names = model.spec, build.labels_of(model)
+    spec, names = model.spec, labels.of_model(model.spec, model.classes)
     named = [name for name in names if name]
     source = note = ""
     if spec.labels:

@@ -53,7 +53,5 @@ def _entry(path: Path) -> manifest.Entry:
     try:
         graph = Graph(embedded.without_archive(loading.read(path)))
         return embedded.read(graph, path) or manifest.Entry({}, path)
-    except manifest.ManifestError:
-        raise
     except ModelError as error:
-        raise ModelError(f"model {path}: {error.problem}", error.remedy) from None
+        raise error.of(path) from None

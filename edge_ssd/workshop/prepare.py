@@ -135,8 +135,7 @@ def _converted(spec: ModelSpec, data: bytes, int8: bool) -> bytes:
     found = loading.beside(spec.path, data)
     if not (spec.content or found or int8):
         raise ModelError(
-            f"model {spec.path} has raw heads already, and nothing would change",
-            "use it as it is",
+            "it has raw heads already, and nothing would change", "use it as it is", spec.path
         )
     found = found or embedded.read(graph, spec.path)
     # Licence and origin travel on.
@@ -154,7 +153,7 @@ def _converted(spec: ModelSpec, data: bytes, int8: bool) -> bytes:
         content = embedded.write(requantise(content) if int8 else content, values)
         return embedded.with_archive_of(data, content)
     except ModelError as error:
-        raise ModelError(f"model {spec.path}: {error.problem}", error.remedy) from None
+        raise error.of(spec.path) from None
 
 
 def _finite(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +165,7 @@ def _verify(spec: ModelSpec, part: Path, int8: bool) -> Agreement | None:
     """Raise ModelError unless the new file is the same model as far as can be seen here."""
     new = loading.load(part)
     if manifest.describe(new) != manifest.describe(spec):
-        raise ModelError(f"model {spec.path}: the new file would not load as the original does")
+        raise ModelError("the new file would not load as the original does", path=spec.path)
     if Graph(loading.read(part)).custom_operator(EDGETPU_OP):
         return None
     agreement = _compare(spec, new)
@@ -177,9 +176,10 @@ def _verify(spec: ModelSpec, part: Path, int8: bool) -> Agreement | None:
     )
     if not same:
         raise ModelError(
-            f"model {spec.path}: the new file does not detect the same: scores differ by up to "
+            "the new file does not detect the same: scores differ by up to "
             f"{agreement.score_difference:.3f}, boxes overlap by {agreement.overlap:.3f}",
             "nothing was written; use the file as it is",
+            spec.path,
         )
     return agreement
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ssd.config import ModelOptions
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.models.catalogue import DEFAULT
 
 

@@ -19,7 +19,7 @@ from support.waiting import wait_for
 from edge_ssd import config
 from edge_ssd.commands.record import Recording, record
 from edge_ssd.errors import DeviceError, PublishError
-from edge_ssd.inference.preprocess import interleaved
+from edge_ssd.pixels import interleaved
 from edge_ssd.sources.images import read_image
 from edge_ssd.types import Frame, PixelFormat
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 from support.command import environment
 
-from edge_ssd.config import EdgeTpuOptions, ModelOptions, PreprocessOptions, parse
+from edge_ssd.config import parse
 from edge_ssd.errors import ConfigError, DeviceError, ModelError
 from edge_ssd.inference import tpus
-from edge_ssd.inference.backends import delegate, network
+from edge_ssd.inference.backends import delegate, make_backend
 from edge_ssd.inference.delegate import RETRIES, Delegate, load
+from edge_ssd.inference.options import EdgeTpuOptions, ModelOptions
 from edge_ssd.inference.owner_lock import OwnerLock
+from edge_ssd.inference.preprocess import PreprocessOptions
 from edge_ssd.inference.runtime import import_runtime
 from edge_ssd.models.spec import ModelSpec
 
@@ -267,4 +269,4 @@ def test_a_device_that_is_none_is_refused_when_the_file_is_read() -> None:
 def test_a_model_for_the_cpu_is_refused_on_the_edge_tpu(cpu_spec: ModelSpec) -> None:
     section = ModelOptions(name=str(cpu_spec.path), delegate="edgetpu")
     with pytest.raises(ConfigError, match=r"holds nothing compiled for the Edge TPU"):
-        network(section, PreprocessOptions())
+        make_backend(section, PreprocessOptions())

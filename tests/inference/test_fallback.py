@@ -9,13 +9,14 @@ from support.inferring import picture, warnings
 from support.pipelines import Recorder, make_pipeline, synthetic
 from support.tflite_models import raw_heads_model
 
-from edge_ssd.config import ModelOptions, PreprocessOptions
 from edge_ssd.errors import ModelError
-from edge_ssd.inference.backends import network
+from edge_ssd.inference.backends import make_backend
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.inference.delegate import Delegate
 from edge_ssd.inference.edgetpu import EdgeTpuBackend
 from edge_ssd.inference.fallback import FallbackBackend
+from edge_ssd.inference.options import ModelOptions
+from edge_ssd.inference.preprocess import PreprocessOptions
 from edge_ssd.models.spec import ModelSpec
 
 
@@ -36,7 +37,7 @@ def test_a_stick_that_fails_at_the_start_is_replaced_by_the_cpu(
 ) -> None:  # fmt: skip
     monkeypatch.setenv("STAND_IN_FAULT", "create-aborts")
     options = fallback_options(tpu_spec, cpu_spec, stand_in.library, isolation)
-    found = network(options, PreprocessOptions())
+    found = make_backend(options, PreprocessOptions())
     found.open()
     found.set_prepared(picture(1))
     assert found.invoke().boxes.values.shape == (12, 4)
@@ -58,7 +59,7 @@ def test_a_stick_that_fails_later_costs_a_frame_and_is_replaced_by_the_cpu(
     options = fallback_options(tpu_spec, cpu_spec, stand_in.library, isolation)
     recorder = Recorder()
     source = synthetic(live=False, frame_limit=100)
-    pipeline = make_pipeline(source, network(options, PreprocessOptions()), [recorder])
+    pipeline = make_pipeline(source, make_backend(options, PreprocessOptions()), [recorder])
     pipeline.start()
     assert pipeline.wait(30)
     assert recorder.numbers == [*range(10), *range(11, 100)]

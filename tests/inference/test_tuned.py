@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from support.tflite_models import raw_heads_model
 
-from edge_ssd.config import ModelOptions, PreprocessOptions
 from edge_ssd.errors import PublishError
 from edge_ssd.inference import tuned
-from edge_ssd.inference.backends import network
+from edge_ssd.inference.backends import make_backend
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.runtime import installed
 from edge_ssd.inference.tuned import Choice, applied, fingerprint, remember
 
@@ -169,7 +169,7 @@ def test_the_service_runs_the_chosen_file(tmp_path, model, choice, monkeypatch, 
     monkeypatch.setattr(tuned, "state_file", lambda: tmp_path / "state" / "tuned.json")
     caplog.set_level(logging.INFO)
 
-    found = network(ModelOptions(name=str(model)), PreprocessOptions())
+    found = make_backend(tuned.applied(ModelOptions(name=str(model))))
 
     assert str(found.spec.path) == choice.file
     assert f"tuned: {choice.file} on {choice.runtime}, 1 thread(s)" in caplog.text

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from support.fake_picamera2 import paint, yuv_video_range
 
 from edge_ssd.draw import annotate
-from edge_ssd.inference.preprocess import InputTensor, Preprocessor, interleaved
+from edge_ssd.inference.preprocess import InputTensor, Preprocessor
 from edge_ssd.models.spec import InputNormalization
-from edge_ssd.types import Detections, Frame, FrameResult, PixelFormat, Timing
+from edge_ssd.pixels import bgr, interleaved
+from edge_ssd.types import Detections, Frame, PixelFormat
 
 PLANAR = [PixelFormat.YUV420, PixelFormat.NV12]
 SIZES = [(64, 48, 64), (64, 48, 128), (62, 46, 64), (2, 2, 64), (568, 320, 576)]
@@ -86,7 +87,7 @@ def test_an_annotated_picture_has_its_size_and_colours(pixel_format: PixelFormat
         np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32)
     )
     planes = bars(pixel_format, 568, 320, 576)
-    drawn = annotate(FrameResult(planes, nothing, "m", (), Timing(0, 0, 0), 0))
+    drawn = annotate(bgr(planes), nothing)
     assert drawn.shape == (320, 568, 3)
     assert np.array_equal(drawn[..., ::-1], interleaved(planes).image)
 

@@ -10,12 +10,9 @@ import numpy as np
 import pytest
 
 from edge_ssd.boxes import iou_yxyx
-from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
+from edge_ssd.detector import Detector
 from edge_ssd.models import catalogue
 from edge_ssd.models.loading import load
-from edge_ssd.service import build
-from edge_ssd.sources.base import frames
-from edge_ssd.sources.images import ImageSource
 
 
 @pytest.mark.parametrize("name", catalogue.bundled())
@@ -37,16 +34,13 @@ def test_the_coco_model_has_cocos_labels() -> None:
 @pytest.mark.parametrize("name", catalogue.bundled())
 def test_golden_detections(name: str, runtime_name: str, demo: Path) -> None:
     golden = catalogue.describe(name).entry("golden").values
-    network = build.detector(ModelOptions(name=name, runtime=runtime_name), PreprocessOptions())
-    labels = build.labels_of(network)
-    section = PostprocessSection(score_threshold=golden["score_threshold"])
-    (frame,) = frames(ImageSource("golden", [demo / "images" / golden["image"]]))
-    geometry = network.set_frame(frame)
-    found = build.postprocessor(network, labels, section)(network.invoke(), geometry)
+    threshold = golden["score_threshold"]
+    detector = Detector(name, runtime=runtime_name, score_threshold=threshold)
+    found = detector.detect(demo / "images" / golden["image"])
     expected = golden["detections"]
     assert len(expected) > 0
     assert found.class_ids.tolist() == [item["class_id"] for item in expected]
-    assert [labels[index] for index in found.class_ids] == [item["label"] for item in expected]
+    assert [each.label for each in found] == [item["label"] for item in expected]
     # The runtimes differ by a quantum here and there.
     np.testing.assert_allclose(found.scores, [item["score"] for item in expected], atol=0.03)
     boxes = np.array([item["box_yxyx"] for item in expected], np.float32)

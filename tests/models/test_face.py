@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 
 from edge_ssd.boxes import iou_yxyx
-from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
+from edge_ssd.detector import Detector
 from edge_ssd.models.loading import load
 from edge_ssd.postprocess import anchors
-from edge_ssd.service import build
-from edge_ssd.sources.base import frames
-from edge_ssd.sources.images import ImageSource
 
 NAME = "ssd_mobilenet_v1_face"
 
@@ -26,13 +23,9 @@ HOPPER = (0.809, (0.1886, 0.3561, 0.5497, 0.6882))
 
 def found_in(picture: Path, runtime: str) -> list[tuple[float, np.ndarray]]:
     """The (score, box) of each face, as `edge-ssd detect` finds them."""
-    options = ModelOptions(name=NAME, runtime=runtime, threads=1)
-    network = build.detector(options, PreprocessOptions())
-    labels = build.labels_of(network)
-    assert labels == ("face",)
-    (frame,) = frames(ImageSource("faces", [picture]))
-    geometry = network.set_frame(frame)
-    found = build.postprocessor(network, labels, PostprocessSection())(network.invoke(), geometry)
+    detector = Detector(NAME, runtime=runtime, threads=1)
+    assert detector.labels == ("face",)
+    found = detector.detect(picture)
     assert set(found.class_ids.tolist()) <= {0}
     return list(zip(found.scores.tolist(), found.boxes_yxyx, strict=True))
 

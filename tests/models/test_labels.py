@@ -9,11 +9,9 @@ import pytest
 from support.command import edge_ssd
 from support.tflite_models import raw_heads_model
 
+from edge_ssd.detector import Detector
 from edge_ssd.errors import ModelError
-from edge_ssd.inference.cpu import CpuBackend
-from edge_ssd.models import catalogue, coco, labels
-from edge_ssd.models.loading import load
-from edge_ssd.service import build
+from edge_ssd.models import coco, labels
 
 
 def read(folder: Path, content: bytes) -> list[str]:
@@ -150,7 +148,7 @@ def labels_in_use(model: Path, lines: list[str]) -> tuple[str | None, ...]:
     """What detections are called, by class id: as ``detect --labels`` finds it out."""
     path = model.with_suffix(".txt")
     path.write_text("\n".join(lines))
-    return build.labels_of(CpuBackend(load(str(model), path)))
+    return Detector(model, labels=path).labels
 
 
 @pytest.mark.parametrize(("lines", "note"), FITTING.values(), ids=FITTING)
@@ -269,4 +267,4 @@ def test_a_label_file_that_does_not_fit_is_named_not_the_model(tmp_path: Path) -
     with pytest.raises(
         ModelError, match=r"the label file \S*early\.txt has 4 labels and the model"
     ):
-        build.labels_of(CpuBackend(load(catalogue.DEFAULT, early)))
+        Detector(labels=early)

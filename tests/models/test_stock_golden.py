@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from edge_ssd.boxes import iou_yxyx
-from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
-from edge_ssd.service import build
-from edge_ssd.sources.base import frames
-from edge_ssd.sources.images import ImageSource
+from edge_ssd.detector import Detector
+from edge_ssd.inference.options import ModelOptions
+from edge_ssd.postprocess import PostprocessOptions
 
 EXPECTED = [
     ("cat", 0.6445, (0.661, 0.045, 0.993, 0.373)),
@@ -22,13 +21,9 @@ EXPECTED = [
 
 def test_three_cats_and_a_dog(shared: Path, stock_model: Path, runtime_name: str) -> None:
     options = ModelOptions(name=str(stock_model), runtime=runtime_name)
-    network = build.detector(options, PreprocessOptions())
-    labels = build.labels_of(network)
-    section = PostprocessSection(score_threshold=0.49)
-    (frame,) = frames(ImageSource("golden", [shared / "images" / "cats_and_dogs.jpg"]))
-    geometry = network.set_frame(frame)
-    found = build.postprocessor(network, labels, section)(network.invoke(), geometry)
-    assert [labels[index] for index in found.class_ids] == [label for label, _, _ in EXPECTED]
+    detector = Detector.from_options(options, postprocess=PostprocessOptions(score_threshold=0.49))
+    found = detector.detect(shared / "images" / "cats_and_dogs.jpg")
+    assert [each.label for each in found] == [label for label, _, _ in EXPECTED]
     np.testing.assert_allclose(found.scores, [score for _, score, _ in EXPECTED], atol=0.02)
     boxes = np.array([box for _, _, box in EXPECTED], np.float32)
     assert np.diag(iou_yxyx(found.boxes_yxyx, boxes)).min() > 0.95

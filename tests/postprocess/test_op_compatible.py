@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from support.reference_op import OpResult, installed_runtimes, real, reference, 
 from support.tflite_builder import Kind, quantize
 from support.tflite_models import PostprocessOptions
 
-from edge_ssd.models.spec import BoxCoderScales
+from edge_ssd.models.spec import BoxCoderScales, ModelSpec
 from edge_ssd.postprocess import postprocess
 from edge_ssd.types import Detections, QuantizedTensor, RawHeads
 
@@ -45,23 +46,23 @@ class Case:
         )
 
 
-def candidate(case: Case, nms: postprocess.NmsMode = "op-compatible") -> Detections:
+def candidate(case: Case, nms: str = "op-compatible") -> Detections:
     """The package's answer to a case, as the op's: normalised to its input, not clipped."""
     options = case.options
+    scales = (options.y_scale, options.x_scale, options.h_scale, options.w_scale)
+    background = case.heads.scores.values.shape[1] > options.num_classes
+    spec = ModelSpec("case", Path(), box_coder=BoxCoderScales(*scales), background=background)
+    wanted = {
+        "score_threshold": options.nms_score_threshold,
+        "iou_threshold": options.nms_iou_threshold,
+        "nms": nms,
+        "max_detections": options.max_detections,
+    }
     processor = postprocess.Postprocessor(
-        anchors_cyxhw=real(case.anchors),
-        box_coder=BoxCoderScales(
-            options.y_scale, options.x_scale, options.h_scale, options.w_scale
-        ),
-        classes=options.num_classes,
-        background=case.heads.scores.values.shape[1] > options.num_classes,
-        sigmoid=False,
-        options=postprocess.PostprocessOptions(
-            score_threshold=options.nms_score_threshold,
-            iou_threshold=options.nms_iou_threshold,
-            nms=nms,
-            max_detections=options.max_detections,
-        ),
+        spec,
+        real(case.anchors),
+        (None,) * options.num_classes,
+        postprocess.PostprocessOptions.model_validate(wanted),
     )
     return processor.in_model_space(case.heads)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge_ssd.boxes import yxyx_to_cyxhw
-from edge_ssd.models.spec import BoxCoderScales
+from edge_ssd.models.spec import ModelSpec
 from edge_ssd.postprocess import PostprocessOptions, Postprocessor
 from edge_ssd.postprocess.postprocess import undo
 from edge_ssd.types import Detections, Geometry, QuantizedTensor, RawHeads
@@ -21,6 +21,7 @@ ANCHORS = yxyx_to_cyxhw(
     )
 )
 PERSON, CAR = 0, 1
+LABELS = ("person", "car")
 NONE = Geometry()
 # background, person, car
 SCORES = np.array([[0, 230, 30], [0, 40, 210], [0, 190, 0], [0, 0, 150]], np.uint8)
@@ -30,7 +31,7 @@ def found(options: PostprocessOptions, geometry: Geometry = NONE, **heads: objec
     boxes = QuantizedTensor(np.full((4, 4), 128, np.uint8), 0.1, 128)
     scores = heads.get("scores") or QuantizedTensor(SCORES, 1 / 256, 0)
     sigmoid = bool(heads.get("sigmoid"))
-    postprocess = Postprocessor(ANCHORS, BoxCoderScales(), 2, True, sigmoid, options)
+    postprocess = Postprocessor(ModelSpec("m", Path(), sigmoid=sigmoid), ANCHORS, LABELS, options)
     return postprocess(RawHeads(boxes, scores), geometry)  # type: ignore[arg-type]
 
 
@@ -48,9 +49,9 @@ def test_boxes_of_different_classes_do_not_suppress_each_other() -> None:
 
 
 def test_class_agnostic_suppression_keeps_the_better_of_two_that_overlap() -> None:
-    agnostic = replace(DEFAULT, nms="class-agnostic")
+    agnostic = DEFAULT.model_copy(update={"nms": "class-agnostic"})
     assert summary(found(agnostic)) == [(PERSON, 230), (PERSON, 190), (CAR, 150)]
-    tolerant = replace(agnostic, iou_threshold=0.9)
+    tolerant = agnostic.model_copy(update={"iou_threshold": 0.9})
     assert len(found(tolerant)) == 4
 
 
@@ -58,7 +59,7 @@ def test_op_compatible_has_one_class_an_anchor() -> None:
     low = PostprocessOptions(score_threshold=0.1, nms="op-compatible")
     assert summary(found(low)) == [(PERSON, 230), (PERSON, 190), (CAR, 150)]
     # Per class, the lesser class of an anchor is a detection of its own.
-    both = summary(found(replace(low, nms="per-class")))
+    both = summary(found(low.model_copy(update={"nms": "per-class"})))
     assert (CAR, 30) not in both  # suppressed by the other car
     assert (PERSON, 40) not in both
 
@@ -72,20 +73,26 @@ def test_a_threshold_is_met_exactly_and_not_by_less() -> None:
 
 
 def test_a_class_may_have_its_own_threshold() -> None:
-    strict_cars = replace(DEFAULT, class_score_thresholds={CAR: 0.7})
+    strict_cars = DEFAULT.model_copy(update={"class_score_thresholds": {"car": 0.7}})
     assert summary(found(strict_cars)) == [(PERSON, 230), (CAR, 210), (PERSON, 190)]
-    lenient_cars = PostprocessOptions(score_threshold=0.8, class_score_thresholds={CAR: 0.5})
+    lenient_cars = PostprocessOptions(score_threshold=0.8, class_score_thresholds={"car": 0.5})
     assert summary(found(lenient_cars)) == [(PERSON, 230), (CAR, 210), (CAR, 150)]
 
 
 def test_only_the_wanted_classes_are_reported() -> None:
-    assert summary(found(replace(DEFAULT, classes=frozenset({CAR})))) == [(CAR, 210), (CAR, 150)]
-    assert len(found(replace(DEFAULT, classes=frozenset()))) == 0
+    assert summary(found(DEFAULT.model_copy(update={"classes": ("car",)}))) == [
+        (CAR, 210),
+        (CAR, 150),
+    ]
+    assert len(found(DEFAULT.model_copy(update={"classes": ()}))) == 0
 
 
 def test_the_best_are_kept_where_the_number_is_limited() -> None:
-    assert summary(found(replace(DEFAULT, max_detections=2))) == [(PERSON, 230), (CAR, 210)]
-    assert summary(found(replace(DEFAULT, max_candidates=1))) == [(PERSON, 230)]
+    assert summary(found(DEFAULT.model_copy(update={"max_detections": 2}))) == [
+        (PERSON, 230),
+        (CAR, 210),
+    ]
+    assert summary(found(DEFAULT.model_copy(update={"max_candidates": 1}))) == [(PERSON, 230)]
 
 
 def test_boxes_are_clipped_to_the_frame() -> None:
@@ -135,7 +142,7 @@ def test_thousands_of_candidates_are_bounded_and_ties_keep_their_order() -> None
         scores = QuantizedTensor(values, 1 / 256 if quantized else 1.0)
         boxes = QuantizedTensor(np.zeros((3000, 4), np.float32))
         options = PostprocessOptions(max_candidates=500, max_detections=80, iou_threshold=1.0)
-        postprocess = Postprocessor(anchors, BoxCoderScales(), 2, True, False, options)
+        postprocess = Postprocessor(ModelSpec("m", Path()), anchors, LABELS, options)
         detections = postprocess(RawHeads(boxes, scores), Geometry())
         assert len(detections) == 80
         assert detections.class_ids.tolist() == [PERSON, CAR] * 40

@@ -28,7 +28,6 @@ def result(number: int) -> FrameResult:
         Frame(image, PixelFormat.BGR, "cam", number, 0, when),
         Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32)),
         model="m",
-        labels=(),
         timing=Timing(1, 2, 3),
         finished_ns=1,
     )

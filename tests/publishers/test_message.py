@@ -32,9 +32,10 @@ def result_of(
             np.array(boxes_yxyx, np.float32).reshape(-1, 4),
             np.full(count, score, np.float32),
             np.zeros(count, np.int32),
+            (label,),
+            (1280, 720),
         ),
         model="ssdlite_mobilenet_v2_coco",
-        labels=(label,),
         timing=Timing(0.4041, 7.0, 0.0666),
         finished_ns=41_234_567,
     )

@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from edge_ssd.detector import Detector
 from edge_ssd.errors import PublishError
+from edge_ssd.inference.backend import Backend
 from edge_ssd.inference.cpu import CpuBackend
-from edge_ssd.models.spec import BoxCoderScales, ModelSpec
+from edge_ssd.models.spec import ModelSpec
 from edge_ssd.pipeline.pipeline import Outlet, Pipeline
-from edge_ssd.postprocess import PostprocessOptions, Postprocessor
 from edge_ssd.postprocess.anchors import generate, mobilenet_layout
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.sources.base import Source
@@ -69,23 +70,20 @@ def small_spec(folder: Path) -> ModelSpec:
     """Return a network of 16 x 16 pixels that runs in microseconds."""
     path = folder / "small.tflite"
     path.write_bytes(raw_heads_model(ANCHORS, COLUMNS))
-    return ModelSpec(name="small", path=path)
+    anchors = generate(mobilenet_layout(16, 16), 16, 16)[:ANCHORS]
+    return ModelSpec(name="small", path=path, anchors=anchors, labels=("a", "b", "c"))
 
 
 def make_pipeline(
     source: Source,
-    detector: CpuBackend,
+    backend: Backend,
     publishers: Sequence[Publisher],
     queue_size: int = 64,
     **options: Any,
 ) -> Pipeline:
-    """Wire a pipeline around a detector of ``small_spec``."""
-    anchors = generate(mobilenet_layout(16, 16), 16, 16)[:ANCHORS]
-    postprocessor = Postprocessor(
-        anchors, BoxCoderScales(), COLUMNS - 1, True, False, PostprocessOptions()
-    )
+    """Wire a pipeline around a backend of ``small_spec``."""
     outlets = [Outlet(publisher, queue_size) for publisher in publishers]
-    return Pipeline(source, detector, postprocessor, outlets, ("a", "b", "c"), **options)
+    return Pipeline(source, Detector.from_backend(backend), outlets, **options)
 
 
 def synthetic(

@@ -30,9 +30,9 @@ def result(number: int, classes: tuple[int, ...] = (), at_s: float = 0) -> Frame
             np.zeros((count, 4), np.float32),
             np.ones(count, np.float32),
             np.array(classes, np.int32),
+            ("person", "car"),
         ),
         model="m",
-        labels=("person", "car"),
         timing=Timing(1, 2, 3),
         finished_ns=int(at_s * 1e9),
     )  # fmt: skip

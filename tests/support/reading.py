@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ssd.inference.preprocess import interleaved
+from edge_ssd.pixels import interleaved
 from edge_ssd.sources.picamera import PiCameraSource
 from edge_ssd.types import Frame, PixelFormat
 from support.fake_picamera2 import BARS, Rig

@@ -13,18 +13,19 @@ import pytest
 from numpy.typing import NDArray
 from support.command import edge_ssd
 from support.privileges import without_root_rights
-from support.tflite_models import FLOATS, PostprocessOptions, raw_heads_model, stock_like_model
+from support.tflite_models import FLOATS, raw_heads_model, stock_like_model
+from support.tflite_models import PostprocessOptions as OperatorOptions
 
 from edge_ssd.boxes import iou_yxyx
-from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
+from edge_ssd.detector import Detector
 from edge_ssd.errors import InputError, ModelError, UsageError
 from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.models import labels
 from edge_ssd.models.graph import EDGETPU_OP, POSTPROCESS_OP, Graph
 from edge_ssd.models.loading import load
 from edge_ssd.postprocess.anchors import for_model
 from edge_ssd.postprocess.box_coder import BoxDecoder, dequantize
-from edge_ssd.service import build
 from edge_ssd.sources.base import frames
 from edge_ssd.sources.images import IMAGE_EXTENSIONS, ImageSource, list_folder
 from edge_ssd.types import Frame
@@ -38,7 +39,7 @@ ANCHORS = np.array([[0.25, 0.25, 0.5, 0.5], [0.75, 0.5, 0.25, 0.125]], np.float3
 def op_model(tmp_path: Path) -> Path:
     """A small float model with the op."""
     path = tmp_path / "detect.tflite"
-    options = PostprocessOptions(num_classes=3, y_scale=8.0, nms_iou_threshold=0.25)
+    options = OperatorOptions(num_classes=3, y_scale=8.0, nms_iou_threshold=0.25)
     path.write_bytes(stock_like_model(ANCHORS, 4, options, FLOATS))
     return path
 
@@ -199,15 +200,9 @@ def test_int8_keeps_the_map(shared: Path, stock_model: Path, int8_model: Path) -
 def test_int8_on_the_picture_the_model_is_published_with(
     shared: Path, int8_model: Path, runtime_name: str
 ) -> None:
-    network = build.detector(
-        ModelOptions(name=str(int8_model), runtime=runtime_name), PreprocessOptions()
-    )
-    (frame,) = frames(ImageSource("golden", [shared / "images" / "cats_and_dogs.jpg"]))
-    geometry = network.set_frame(frame)
-    names = build.labels_of(network)
-    section = PostprocessSection(score_threshold=0.45)
-    found = build.postprocessor(network, names, section)(network.invoke(), geometry)
-    assert [names[index] for index in found.class_ids[:4]] == ["cat", "cat", "cat", "dog"]
+    detector = Detector(int8_model, runtime=runtime_name, score_threshold=0.45)
+    found = detector.detect(shared / "images" / "cats_and_dogs.jpg")
+    assert [each.label for each in found][:4] == ["cat", "cat", "cat", "dog"]
     np.testing.assert_allclose(found.scores[:4], [0.6445, 0.6094, 0.5625, 0.505], atol=0.03)
 
 

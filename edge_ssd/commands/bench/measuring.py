@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from edge_ssd.config import Config, parse
+from edge_ssd.detector import Detector
 from edge_ssd.errors import InputError, PipelineError
 from edge_ssd.inference.cpu import CpuBackend
-from edge_ssd.inference.runtime import clamp_threads, load_interpreter
+from edge_ssd.inference.runtime import Interpreter, clamp_threads, load_interpreter
 from edge_ssd.pipeline.pipeline import Outlet, Pipeline
-from edge_ssd.postprocess import Postprocessor
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.service import build
 from edge_ssd.sources.base import frames
@@ -110,7 +110,7 @@ def measure(options: Config, count: int = 100) -> Report:
 
     Raises InputError when the source has fewer than two frames.
     """
-    detector = build.detector(options.model, options.preprocess)
+    detector = Detector.from_options(options.model, options.preprocess, options.postprocess)
     found = sum(1 for _ in _frames(options, count))
     if found < 2:
         raise InputError("fewer than two frames to measure with", "give a longer recording")
@@ -122,7 +122,7 @@ def measure(options: Config, count: int = 100) -> Report:
         stages.append(timing)
     start_ms, memory_mb = _service(options)
     return Report(
-        model=detector.spec.name,
+        model=detector.backend.spec.name,
         threads=clamp_threads(options.model.threads),
         frames=found,
         bare_invoke_ms=statistics.median(bare_ms),
@@ -141,28 +141,21 @@ def _frames(options: Config, count: int) -> Iterator[Frame]:
     return islice(frames(build.source(options)), count)
 
 
-def _bare_ms(detector: CpuBackend, count: int) -> float:
+def _bare_ms(detector: Detector, count: int) -> float:
     """Milliseconds one ``invoke()`` takes in a loop that does nothing else."""
     begun = time.perf_counter()
     for _ in range(count):
-        detector.interpreter.invoke()
+        _interpreter(detector).invoke()
     return (time.perf_counter() - begun) / count * 1e3
 
 
-def pipeline_fps(options: Config, detector: CpuBackend, count: int) -> tuple[float, Timing]:
+def pipeline_fps(options: Config, detector: Detector, count: int) -> tuple[float, Timing]:
     """Return frames a second of the whole pipeline, and its mean times a stage.
 
     Counted from the first result to the last of ``count``, which the source must have.
     """
     collector = _Collector(count)
-    labels = build.labels_of(detector)
-    pipeline = Pipeline(
-        build.source(options),
-        detector,
-        build.postprocessor(detector, labels, options.postprocess),
-        [Outlet(collector)],
-        labels,
-    )
+    pipeline = Pipeline(build.source(options), detector, [Outlet(collector)])
     pipeline.start()
     collector.complete.wait()
     pipeline.stop()
@@ -171,14 +164,19 @@ def pipeline_fps(options: Config, detector: CpuBackend, count: int) -> tuple[flo
     return (len(finished) - 1) / seconds, pipeline.stats.snapshot().timing
 
 
-def _postprocess_ms(options: Config, detector: CpuBackend, count: int) -> dict[str, float]:
+def _postprocess_ms(options: Config, detector: Detector, count: int) -> dict[str, float]:
     """Median time to postprocess the heads of these frames, by score threshold, interleaved."""
-    candidates = _postprocessors(options, detector)
+    candidates = {
+        threshold: detector.postprocessor(
+            options.postprocess.model_copy(update={"score_threshold": threshold})
+        )
+        for threshold in THRESHOLDS
+    }
     times: dict[float, list[float]] = {threshold: [] for threshold in THRESHOLDS}
     heads = []
     for frame in _frames(options, count):
-        detector.set_frame(frame)
-        heads.append(detector.invoke())
+        detector.backend.set_frame(frame)
+        heads.append(detector.backend.invoke())
     for number, each in enumerate(heads):
         fresh = copy.deepcopy(each)  # just handed over, as the postprocessing thread gets them
         for turn in range(len(THRESHOLDS)):
@@ -188,33 +186,27 @@ def _postprocess_ms(options: Config, detector: CpuBackend, count: int) -> dict[s
     return {f"{threshold:g}": statistics.median(row) for threshold, row in times.items()}
 
 
-def _op_ms(options: Config, detector: CpuBackend, count: int) -> float | None:
+def _op_ms(options: Config, detector: Detector, count: int) -> float | None:
     """Median cost of the model's own op: the network with it minus without, frame by frame."""
-    if detector.spec.content is None:
+    backend = detector.backend
+    if backend.spec.content is None:
         return None
-    whole = replace(detector.spec, content=None)
+    whole = replace(backend.spec, content=None)
     stock = load_interpreter(whole, options.model.runtime, options.model.threads)
     index = stock.get_input_details()[0]["index"]
     differences = []
     for frame in _frames(options, count):
-        prepared = detector.prepare(frame)
+        prepared = backend.prepare(frame)
         stock.set_tensor(index, prepared.tensor[None])
-        detector.set_prepared(prepared)
+        backend.set_prepared(prepared)
         with_op = _milliseconds(stock.invoke)
-        differences.append(with_op - _milliseconds(detector.interpreter.invoke))
+        differences.append(with_op - _milliseconds(_interpreter(detector).invoke))
     return statistics.median(differences)
 
 
-def _postprocessors(options: Config, detector: CpuBackend) -> dict[float, Postprocessor]:
-    labels = build.labels_of(detector)
-    sections = {
-        threshold: options.postprocess.model_copy(update={"score_threshold": threshold})
-        for threshold in THRESHOLDS
-    }
-    return {
-        threshold: build.postprocessor(detector, labels, section)
-        for threshold, section in sections.items()
-    }
+def _interpreter(detector: Detector) -> Interpreter:
+    assert isinstance(detector.backend, CpuBackend)  # bench configures no other
+    return detector.backend.interpreter
 
 
 def _milliseconds(call: Callable[[], object]) -> float:

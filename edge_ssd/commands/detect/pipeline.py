@@ -11,13 +11,16 @@ from tqdm import tqdm
 
 from edge_ssd.commands.detect.table import TablePublisher
 from edge_ssd.config import JsonLinesPublisher as JsonLinesOptions
-from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
+from edge_ssd.detector import Detector
 from edge_ssd.draw import annotate, save
 from edge_ssd.errors import PublishError, UsageError
 from edge_ssd.files import check_writable
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.pipeline.pipeline import Outlet, Pipeline
+from edge_ssd.pixels import bgr
+from edge_ssd.postprocess import PostprocessOptions
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.service import build, outlets
+from edge_ssd.service import outlets
 from edge_ssd.sources.base import Source
 from edge_ssd.sources.recorded import open_paths
 from edge_ssd.sources.video import VIDEO_EXTENSIONS
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
 def pipeline(
     paths: Sequence[Path],
     model: ModelOptions,
-    postprocess: PostprocessSection,
+    postprocess: PostprocessOptions,
     as_json: bool,
     annotate_to: Path | None,
 ) -> Pipeline:
@@ -45,8 +48,7 @@ def pipeline(
     inputs = {(path if path.is_dir() else path.parent).resolve() for path in paths}
     if annotate_to and annotate_to.resolve() in inputs:
         raise UsageError(f"--annotate {annotate_to} is where the inputs are", "name another folder")
-    network = build.detector(model, PreprocessOptions())
-    labels = build.labels_of(network)
+    detector = Detector.from_options(model, postprocess=postprocess)
     publishers: list[Publisher] = [ProgressBar(source)]
     if as_json:
         publishers.append(outlets.publisher(JsonLinesOptions(type="jsonl"), source.name))
@@ -54,8 +56,7 @@ def pipeline(
         publishers += [TablePublisher(_print), Summary(source)]
     if annotate_to:
         publishers.append(AnnotatedPictures(annotate_to))
-    postprocessor = build.postprocessor(network, labels, postprocess)
-    return Pipeline(source, network, postprocessor, [Outlet(p) for p in publishers], labels)
+    return Pipeline(source, detector, [Outlet(p) for p in publishers])
 
 
 def _print(line: str) -> None:
@@ -109,7 +110,7 @@ class AnnotatedPictures(Publisher):
             ) from None
 
     def publish(self, result: FrameResult) -> None:
-        save(self._folder / self._file_name(result), annotate(result))
+        save(self._folder / self._file_name(result), annotate(bgr(result.frame), result.detections))
 
     def _file_name(self, result: FrameResult) -> str:
         path = Path(result.frame.path or result.frame.source)

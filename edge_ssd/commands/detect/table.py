@@ -27,10 +27,10 @@ class TablePublisher(Publisher):
         frame = _shorten(_frame_name(result), 28)
         if not len(found):
             self._write(f"{frame:<28} nothing found")
-        rows = zip(found.class_ids, found.scores, result.boxes_xyxy_pixels(), strict=True)
+        rows = zip(found.class_ids, found.scores, found.boxes_xyxy_pixels(), strict=True)
         for class_id, score, box in rows:
             corners = ", ".join(f"{value:.0f}" for value in box)
-            self._write(f"{frame:<28} {result.label(int(class_id)):<16} {score:5.2f}  {corners}")
+            self._write(f"{frame:<28} {found.label(int(class_id)):<16} {score:5.2f}  {corners}")
 
 
 def _frame_name(result: FrameResult) -> str:

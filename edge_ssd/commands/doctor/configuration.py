@@ -23,7 +23,7 @@ def configuration(situation: Situation) -> Finding:
         config = situation.config
         build.pipeline(_without_files(config) if properties(situation) else config)
     except ConfigError as error:
-        return fail(f"{situation.path}: {error.problem}", error.remedy or "correct these options")
+        return fail(f"{situation.path}: {error.problem}", "correct these options")
     except (ImportError, RuntimeMissingError) as error:
         return skipped(f"{situation.path} is well-formed, but cannot be tried: {error}")
     closed = closed_to_service(situation, *filter(None, [situation.path, *_recorded(config)]))

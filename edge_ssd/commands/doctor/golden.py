@@ -8,12 +8,9 @@ import numpy as np
 
 from edge_ssd.boxes import iou_yxyx
 from edge_ssd.commands.doctor.check import Finding, Situation, fail, ok
-from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
+from edge_ssd.detector import Detector
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.models import golden
-from edge_ssd.service import build
-from edge_ssd.sources.base import capture_times
-from edge_ssd.sources.images import read_image
-from edge_ssd.types import Frame, PixelFormat
 
 # The two runtimes differ by about one step of 1/256, decoders and resizers by a few.
 _SCORE_TOLERANCE = 0.1
@@ -25,16 +22,11 @@ def golden_detection(situation: Situation) -> Finding:
     """The bundled model finds in a known picture what it should."""
     wanted = json.loads(golden.EXPECTED.read_text("utf-8"))
     options = ModelOptions(name=wanted["model"], runtime=situation.model.runtime, threads=1)
-    network = build.detector(options, PreprocessOptions())
-    names = build.labels_of(network)
-    picture = read_image(golden.PHOTO)
-    geometry = network.set_frame(Frame(picture, PixelFormat.BGR, "golden", 0, *capture_times()))
-    postprocess = build.postprocessor(network, names, PostprocessSection())
-    found = postprocess(network.invoke(), geometry)
+    found = Detector.from_options(options).detect(golden.PHOTO)
     expected = f"expected {wanted['label']} {wanted['score']:.2f}"
     if not len(found):
         return fail(f"found nothing in a known picture, {expected}", _REMEDY)
-    label, score = names[found.class_ids[0]], float(found.scores[0])
+    label, score = found.label(int(found.class_ids[0])), float(found.scores[0])
     box = np.array([wanted["box_yxyx"]], np.float32)
     overlap = float(iou_yxyx(found.boxes_yxyx[:1], box)[0, 0])
     evidence = f"{label} {score:.2f}, {expected}; the boxes overlap by {overlap:.2f}"

@@ -9,8 +9,8 @@ from edge_ssd.commands.doctor.check import Finding, Situation, ok, warn
 from edge_ssd.commands.doctor.readable import closed_to_service
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.models import catalogue
+from edge_ssd.models import labels as label_lists
 from edge_ssd.models.loading import load
-from edge_ssd.service.build import labels_of
 
 
 def model(situation: Situation) -> Finding:
@@ -40,7 +40,8 @@ def _describe(situation: Situation, name: str) -> tuple[str, int]:
     # Described, not run: what it needs an Edge TPU for is the delegate's check.
     detector = CpuBackend(spec, options.runtime, threads=1, allocate=not situation.uses_edgetpu)
     boxes, scores = detector.heads.boxes, detector.heads.scores
-    labels = sum(label is not None for label in labels_of(detector))
+    names = label_lists.of_model(spec, detector.classes)
+    labels = sum(name is not None for name in names)
     return (
         f"{spec.name}, sha256 {_hash(spec.path)}, boxes {boxes.anchors}x4, "
         f"scores {scores.anchors}x{scores.columns}, {labels} labels",

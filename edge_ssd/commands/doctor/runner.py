@@ -39,7 +39,7 @@ def situation(path: Path | None, system: System | None = None) -> Situation:
         return Situation(system, path, config.load(path))
     except Exception as error:
         problem = error.problem if isinstance(error, EdgeSsdError) else _told(error)
-        return Situation(system, path, problem=problem.removeprefix(f"{path}: "))
+        return Situation(system, path, problem=problem)
 
 
 def examine(checks: Sequence[Check], situation: Situation) -> Iterator[Examined]:

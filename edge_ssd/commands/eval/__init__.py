@@ -63,8 +63,8 @@ def evaluate(
     """Score a model on annotated pictures: COCO mAP of the whole deployed path."""
     from edge_ssd.commands.eval.annotations import read_annotations
     from edge_ssd.commands.eval.evaluate import evaluate as scored
-    from edge_ssd.config import ModelOptions
     from edge_ssd.errors import ModelError
+    from edge_ssd.inference.options import ModelOptions
 
     models = [ModelOptions(name=name, labels=labels) for name in (model, compare) if name]
     reports = scored(models, folder, read_annotations(path))

@@ -12,12 +12,13 @@ from tqdm import tqdm
 
 from edge_ssd.commands.eval.annotations import Annotations, Image, category_ids
 from edge_ssd.commands.eval.scoring import Score, check_installed, score
-from edge_ssd.config import ModelOptions, PostprocessSection, PreprocessOptions
+from edge_ssd.detector import Detector
 from edge_ssd.errors import InputError, PipelineError
 from edge_ssd.files import hidden, is_file
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.pipeline.pipeline import Outlet, Pipeline
+from edge_ssd.postprocess import PostprocessOptions
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.service import build
 from edge_ssd.service.signals import stop_on_signals
 from edge_ssd.sources.images import IMAGE_EXTENSIONS, ImageSource, unreadable
 from edge_ssd.types import FrameResult
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SETTINGS = PostprocessSection(score_threshold=0.01, iou_threshold=0.6, max_detections=100)
+SETTINGS = PostprocessOptions(score_threshold=0.01, iou_threshold=0.6, max_detections=100)
 """What published mAP figures are measured with: nearly every prediction counts."""
 
 
@@ -68,18 +69,12 @@ class _Run:
     def __init__(
         self, options: ModelOptions, pictures: Mapping[Path, Image], annotations: Annotations
     ) -> None:
-        network = build.detector(options, PreprocessOptions())
-        labels = build.labels_of(network)
+        detector = Detector.from_options(options, postprocess=SETTINGS)
         self._model = options.name
-        self._found = _Found(
-            options.name, pictures, category_ids(labels, annotations, network.spec.name)
-        )
+        ids = category_ids(detector.labels, annotations, detector.backend.spec.name)
+        self._found = _Found(options.name, pictures, ids)
         self._pipeline = Pipeline(
-            ImageSource("eval", list(pictures)),
-            network,
-            build.postprocessor(network, labels, SETTINGS),
-            [Outlet(self._found)],
-            labels,
+            ImageSource("eval", list(pictures)), detector, [Outlet(self._found)]
         )
 
     def report(self, annotations: Annotations) -> Report:
@@ -124,7 +119,7 @@ class _Found(Publisher):
         _check_size(image, result)
         self.seen.add(image.id)
         found = result.detections
-        columns = (result.boxes_xyxy_pixels().tolist(), found.scores, found.class_ids)
+        columns = (found.boxes_xyxy_pixels().tolist(), found.scores, found.class_ids)
         for (xmin, ymin, xmax, ymax), value, class_id in zip(*columns, strict=True):
             if int(class_id) in self._category_ids:
                 self.rows.append({

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_ssd import config
 from edge_ssd.config import Config, parse
-from edge_ssd.errors import ConfigError, InputError, ModelError
+from edge_ssd.errors import ConfigError, InputError, ModelError, Problem
 from edge_ssd.inference.runtime import clamp_threads, installed
 from edge_ssd.models import catalogue
 from edge_ssd.workshop.prepare import prepare
@@ -45,8 +45,14 @@ def options(path: Path | None, model: str | None) -> Config:
     found = config.load(path)
     if found.model.delegate:
         raise ConfigError(
-            ["model.delegate: the Edge TPU runs this model, not the processor"],
-            "there is nothing to tune",
+            [
+                Problem(
+                    "model.delegate",
+                    "the Edge TPU runs this model, not the processor",
+                    "there is nothing to tune",
+                )
+            ],
+            path,
         )
     return found
 

@@ -16,9 +16,8 @@ from edge_ssd.commands.bench.measuring import moving_shapes, pipeline_fps
 from edge_ssd.commands.tune.candidates import Candidate
 from edge_ssd.commands.tune.report import Report
 from edge_ssd.config import Config, parse
+from edge_ssd.detector import Detector
 from edge_ssd.errors import EdgeSsdError
-from edge_ssd.inference.cpu import CpuBackend
-from edge_ssd.models.loading import load
 
 FINAL_ROUNDS = 3
 CONTENDER = 1.5
@@ -77,9 +76,9 @@ def _try(options: Config, candidate: Candidate, seconds: float, clock: Clock) ->
     """Add one measurement of about so many seconds, loading included, or of the fewest frames."""
     begun = clock()
     try:
-        spec = load(str(candidate.path), options.model.labels)
-        run = candidate.runtime, candidate.threads, options.preprocess.resize
-        detector = CpuBackend(spec, *run)
+        run = {"name": str(candidate.path), "runtime": candidate.runtime}
+        model = options.model.model_copy(update=run | {"threads": candidate.threads})
+        detector = Detector.from_options(model, options.preprocess, options.postprocess)
         fps = _fps(options, detector, _FEWEST_FRAMES)  # the first inference packs weights, too
         count = round((min(seconds, _LONGEST_S) - (clock() - begun)) * fps)
         if count > _FEWEST_FRAMES:
@@ -89,7 +88,7 @@ def _try(options: Config, candidate: Candidate, seconds: float, clock: Clock) ->
         candidate.problem = str(error)
 
 
-def _fps(options: Config, detector: CpuBackend, count: int) -> float:
+def _fps(options: Config, detector: Detector, count: int) -> float:
     return pipeline_fps(moving(options, count), detector, count)[0]
 
 

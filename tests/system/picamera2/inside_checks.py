@@ -16,7 +16,7 @@ import pytest
 
 from edge_ssd import config
 from edge_ssd.errors import ConfigError, DeviceError
-from edge_ssd.inference.preprocess import interleaved
+from edge_ssd.pixels import interleaved
 from edge_ssd.service import build
 from edge_ssd.sources.picamera import PiCameraSource
 from edge_ssd.types import Frame, PixelFormat

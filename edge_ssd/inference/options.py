@@ -1,4 +1,4 @@
-"""The sections ``model``, ``preprocess`` and ``postprocess``."""
+"""The section ``model``: which model, and what runs it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from edge_ssd import DEFAULT_MODEL
-from edge_ssd.options import Section, Unit
+from edge_ssd.options import Options
 
 
 def _edgetpu_device(device: str) -> str:
@@ -25,7 +25,7 @@ def _edgetpu_device(device: str) -> str:
 EdgeTpuDevice = Annotated[str, AfterValidator(_edgetpu_device)]
 
 
-class EdgeTpuOptions(Section):
+class EdgeTpuOptions(Options):
     """What libedgetpu is told; only where `delegate_device` has a number, it drops them else."""
 
     performance: Literal["Low", "Medium", "High", "Max"] | None = None
@@ -36,7 +36,7 @@ class EdgeTpuOptions(Section):
     """USB transfers that may wait (Usb.MaxBulkInQueueLength); null for the library's own."""
 
 
-class ModelOptions(Section):
+class ModelOptions(Options):
     """The network and how it is run."""
 
     name: str = DEFAULT_MODEL
@@ -62,29 +62,3 @@ class ModelOptions(Section):
     """When the Edge TPU fails for good: end with the error, or go on with `cpu_model`."""
     cpu_model: str | None = None
     """The model before its compilation for the Edge TPU, for `on_delegate_failure: cpu`."""
-
-
-class PreprocessOptions(Section):
-    """How a frame becomes the network's input."""
-
-    resize: Literal["stretch", "letterbox"] = "stretch"
-    """Fill the input, as SSD models are trained; or keep the aspect ratio and pad."""
-
-
-class PostprocessSection(Section):
-    """Which of the network's predictions become detections."""
-
-    score_threshold: Unit = 0.5
-    """Least score."""
-    class_score_thresholds: dict[str, Unit] = Field(default_factory=dict)
-    """Another least score for some labels, such as `person: 0.6`."""
-    classes: tuple[str, ...] | None = Field(default=None, min_length=1)
-    """The labels to report; null for all."""
-    iou_threshold: Unit | None = None
-    """How much boxes may overlap before the lesser one goes; null for the model's own."""
-    nms: Literal["per-class", "class-agnostic", "op-compatible"] = "per-class"
-    """Boxes of one class suppress each other; or all do; or exactly as TFLite's op does it."""
-    max_candidates: int = Field(default=1000, ge=1, le=1_000_000)
-    """How many of the best candidates enter suppression."""
-    max_detections: int = Field(default=100, ge=1, le=10_000)
-    """Detections a frame has at most."""

@@ -1,0 +1,169 @@
+"""What a check is and what it finds; every source, backend and publisher has its own.
+
+``edge-ssd doctor`` runs all of them, ``check-config --deep`` those of one configuration, and the
+service, at its start, those that are marked ``at_start``.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from edge_ssd.clock import synchronised
+
+COMMAND_TIMEOUT_S = 5.0
+
+
+class Verdict(str, Enum):
+    """What a finding means: ``fail`` keeps the service from running."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict, what it rests on, and what to do about it; each on one line."""
+
+    verdict: Verdict
+    evidence: str
+    remedy: str = ""
+
+
+def ok(evidence: str) -> Finding:
+    """Nothing to do."""
+    return Finding(Verdict.OK, evidence)
+
+
+def warn(evidence: str, remedy: str) -> Finding:
+    """The service runs, and not as well as it could."""
+    return Finding(Verdict.WARN, evidence, remedy)
+
+
+def fail(evidence: str, remedy: str) -> Finding:
+    """The service does not run."""
+    return Finding(Verdict.FAIL, evidence, remedy)
+
+
+def skipped(reason: str) -> Finding:
+    """There is nothing to look at, or it must not be touched."""
+    return Finding(Verdict.SKIPPED, reason)
+
+
+def run_command(*arguments: str) -> str | None:
+    """Return what a command prints, whatever its exit status; None when it cannot be run."""
+    try:
+        return subprocess.run(
+            arguments, capture_output=True, text=True, errors="replace", check=False,
+            stdin=subprocess.DEVNULL, timeout=COMMAND_TIMEOUT_S,
+        ).stdout  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def may_use(file: Path) -> bool:
+    """Whether this process may read and write a file."""
+    return os.access(file, os.R_OK | os.W_OK, effective_ids=True)
+
+
+def _machine() -> str:
+    """Return the processor that programs are built for: a 32-bit system may run on 64 bits."""
+    machine = platform.machine()
+    narrow = sys.maxsize < 1 << 32
+    return {"aarch64": "armv7l", "x86_64": "i686"}.get(machine, machine) if narrow else machine
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """The machine as checks see it; tests give a root of their own, and fake answers.
+
+    root: the folder that holds ``dev``, ``etc``, ``proc``, ``run`` and ``sys``.
+    machine, python: what the interpreter is built for, and its version.
+    uid, groups: whose rights this process has.
+    vcgencmd: the path of the Pi firmware's command, or None.
+    run: runs a command and returns what it prints; None when it cannot be run.
+    free_bytes: what is left where a path is.
+    synchronised: whether the kernel's clock is; None when it does not tell.
+    """
+
+    root: Path = Path("/")
+    machine: str = field(default_factory=_machine)
+    python: tuple[int, int] = sys.version_info[:2]
+    uid: int = field(default_factory=os.geteuid)
+    groups: frozenset[int] = field(
+        default_factory=lambda: frozenset([os.getegid(), *os.getgroups()])
+    )
+    vcgencmd: str | None = field(default_factory=lambda: shutil.which("vcgencmd"))
+    run: Callable[..., str | None] = run_command
+    free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free
+    synchronised: Callable[[], bool | None] = synchronised
+
+    @property
+    def is_root(self) -> bool:
+        """Whether everything shows to this process."""
+        return self.uid == 0
+
+    def path(self, path: str | Path) -> Path:
+        """Return an absolute path as it is below ``root``; a relative one is left alone."""
+        return self.root / str(path)[1:] if Path(path).is_absolute() else Path(path)
+
+    def inside(self, file: Path) -> Path:
+        """Return how this system calls a file below ``root``, links followed."""
+        found, root = file.resolve(), self.root.resolve()
+        return Path("/") / found.relative_to(root) if found.is_relative_to(root) else found
+
+    def read(self, path: str | Path) -> str:
+        """Return a file's text; empty where it is missing or hidden."""
+        try:
+            return self.path(path).read_text("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def exists(self, path: str | Path) -> bool:
+        """Whether there is such a file, and it shows."""
+        return self.path(path).exists()
+
+    def missing(self, path: str | Path) -> bool:
+        """Whether there is no such file; one that is hidden from this user may be there."""
+        try:
+            self.path(path).stat()
+        except PermissionError:
+            return False
+        except OSError:
+            return True
+        return False
+
+    def glob(self, pattern: str) -> list[Path]:
+        """Return what fits an absolute pattern, in order; as paths within this system."""
+        found = sorted(self.root.glob(pattern.lstrip("/")))
+        return [Path("/") / path.relative_to(self.root) for path in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing to look at before the service runs.
+
+    look: may raise; an EdgeSsdError is a failure in its own words.
+    option: the option at fault where it fails, relative to its section; empty for the section.
+    required: where False, a failure is a warning. instead: what the service does without it.
+    exit_code: what the service ends with where this fails. limit_s: seconds it may take.
+    at_start: takes milliseconds and opens no device, so that every start of the service runs it.
+    """
+
+    name: str
+    look: Callable[[System], Finding]
+    option: str = ""
+    required: bool = True
+    instead: str = ""
+    exit_code: int = 1
+    limit_s: float = 15.0
+    at_start: bool = False

@@ -1,0 +1,80 @@
+"""``stream``: the results of a camera, a video or images, for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from edge_ssd.channels import Channel, Closed
+from edge_ssd.config import parse
+from edge_ssd.detector import Detector
+from edge_ssd.pipeline.pipeline import Outlet, Pipeline
+from edge_ssd.pipeline.worker import POLL_S
+from edge_ssd.publishers.base import Publisher
+from edge_ssd.sources.base import Source
+from edge_ssd.sources.recorded import open_paths
+from edge_ssd.types import FrameResult
+
+_WAITING = 4
+
+
+def stream(
+    source: str | PathLike[str] | Mapping[str, Any], detector: Detector | None = None
+) -> Iterator[FrameResult]:
+    """Yield the result of each frame; frames are read and inferred in threads of their own.
+
+    source: the URL of a network camera (rtsp, http), the path of a video, an image or a folder,
+        or a camera's options, such as ``{"type": "usb", "path": "/dev/video0"}``.
+    detector: None for the bundled model. It belongs to the stream until that ends.
+
+    A camera gives its newest frame, and results that nobody takes in time are dropped; a
+    recording gives every frame, in order. Raises ConfigError for options that are not valid,
+    InputError, DeviceError.
+
+        for result in edge_ssd.stream("clip.mp4"):
+            print(result.frame.number, [found.label for found in result.detections])
+    """
+    opened = _source(source)
+    outbox = _Outbox(lossy=opened.live)
+    pipeline = Pipeline(opened, detector or Detector(), [Outlet(outbox, _WAITING)])
+    pipeline.start()
+    try:
+        while True:
+            result = outbox.results.get(POLL_S)
+            if result is not None:
+                yield result
+            elif pipeline.wait(0):
+                return
+    except Closed:
+        pipeline.wait()
+    finally:
+        outbox.results.abort()
+        pipeline.stop()
+
+
+class _Outbox(Publisher):
+    """Hands results to the caller of ``stream``."""
+
+    name = "stream"
+
+    def __init__(self, lossy: bool) -> None:
+        self.results: Channel[FrameResult] = Channel(_WAITING, lossy)
+
+    def publish(self, result: FrameResult) -> None:
+        self.results.put(result)
+
+    def close(self) -> None:
+        self.results.close()
+
+
+def _source(source: str | PathLike[str] | Mapping[str, Any]) -> Source:
+    if isinstance(source, Mapping):
+        return parse({"source": dict(source)}).make_source()
+    text = fspath(source)
+    if "://" in text:
+        return parse(
+            {"source": {"type": text.partition(":")[0].rstrip("s"), "url": text}}
+        ).make_source()
+    return open_paths([Path(text)])
