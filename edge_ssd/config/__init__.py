@@ -11,35 +11,16 @@ from edge_ssd.config.publishers import (
     MqttTls,
     PublisherOptions,
 )
-from edge_ssd.config.schema import Config, GovernorOptions
-from edge_ssd.config.sources import (
-    FaultOptions,
-    HttpSource,
-    ImagesSource,
-    PiCameraSource,
-    RtspSource,
-    SourceOptions,
-    SyntheticSource,
-    UsbSource,
-    VideoSource,
-)
+from edge_ssd.config.schema import AnySource, Config, GovernorOptions
 
 __all__ = [
+    "AnySource",
     "Config",
-    "FaultOptions",
     "GovernorOptions",
-    "HttpSource",
-    "ImagesSource",
     "JsonLinesPublisher",
     "MqttPublisher",
     "MqttTls",
-    "PiCameraSource",
     "PublisherOptions",
-    "RtspSource",
-    "SourceOptions",
-    "SyntheticSource",
-    "UsbSource",
-    "VideoSource",
     "json_schema",
     "load",
     "parse",

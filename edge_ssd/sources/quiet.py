@@ -1,4 +1,4 @@
-"""Keep OpenCV off stderr: a source reports a broken file itself, once, in one line."""
+"""Silence OpenCV's output on stderr: a source reports a broken file itself, in one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def quiet_opencv() -> None:
     """Silence OpenCV's log and its FFmpeg for the whole process; cheap, may be called often.
 
     A value the user gave to OPENCV_LOG_LEVEL or OPENCV_FFMPEG_LOGLEVEL is left alone. What
-    libjpeg and libpng print of a damaged (not a truncated) picture cannot be reached.
+    libjpeg and libpng print of a damaged (not a truncated) image cannot be suppressed.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if "OPENCV_LOG_LEVEL" not in os.environ:

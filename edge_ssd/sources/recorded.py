@@ -1,4 +1,4 @@
-"""Recorded input as one source: pictures, folders and videos mixed, in the order given."""
+"""Recorded input as one source: images, folders and videos mixed, in the order given."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_ssd.errors import InputError
 from edge_ssd.sources.base import EndOfStream, Source, frames
 from edge_ssd.sources.images import IMAGE_EXTENSIONS, ImageSource, is_folder, list_folder
-from edge_ssd.sources.video import VIDEO_EXTENSIONS, VideoSource
+from edge_ssd.sources.video import VIDEO_EXTENSIONS, VideoOptions, VideoSource
 from edge_ssd.types import Frame
 
 _KNOWN_EXTENSIONS = (*IMAGE_EXTENSIONS, *VIDEO_EXTENSIONS)
@@ -22,15 +22,15 @@ _logger = logging.getLogger(__name__)
 def open_paths(paths: Sequence[Path], name: str = "recorded") -> Source:
     """Return a source, not opened yet, of everything that ``paths`` name, in that order.
 
-    A folder stands for its pictures and videos in natural order (not its subfolders). What
-    a file is, its extension says.
+    A folder stands for its images and videos in natural order (not its subfolders). The
+    extension decides what a file is.
 
     Raises InputError for a missing path, an unknown extension, a folder with nothing in it,
     or no paths at all.
     """
     files = [file for path in paths for file in _expand(path)]
     if not files:
-        raise InputError("no pictures or videos were given", "name at least one file or folder")
+        raise InputError("no images or videos were given", "name at least one file or folder")
     parts = list(_parts(name, files))
     return parts[0] if len(parts) == 1 else ChainedSource(name, parts)
 
@@ -39,7 +39,7 @@ class ChainedSource(Source):
     """Recorded sources one after the other.
 
     Frame numbers count up through the whole chain: the frames of a video continue where the
-    pictures before it stopped, so no number comes twice.
+    images before it stopped, so no number comes twice.
 
     A part that cannot be opened (a broken video) is reported once in the log, skipped and
     counted in ``unreadable``. ``open`` raises InputError when none of them can be opened,
@@ -57,7 +57,7 @@ class ChainedSource(Source):
         self._broken = 0
 
     def open(self) -> None:
-        """Try every part, so that a bad one is known before the work starts."""
+        """Try every part, so that a bad one is reported before the work starts."""
         self._number = self._broken = 0
         usable: list[Source] = []
         counts: list[int | None] = []
@@ -94,14 +94,14 @@ class ChainedSource(Source):
 
     @property
     def frame_count(self) -> int | None:
-        """The sum over the parts where each knows its own, without unreadable pictures."""
+        """The sum over the parts where each knows its own, without unreadable images."""
         if self._frame_total is None:
             return None
         return self._frame_total - sum(part.unreadable for part in self._parts)
 
     @property
     def unreadable(self) -> int:
-        """Pictures and videos that were reported and skipped so far."""
+        """Images and videos that were reported and skipped so far."""
         return self._broken + sum(part.unreadable for part in self._parts)
 
     def _frames_of(self, parts: Sequence[Source]) -> Generator[Frame, None, None]:
@@ -118,12 +118,12 @@ class ChainedSource(Source):
 
 
 def _parts(name: str, files: Sequence[Path]) -> Iterator[Source]:
-    """One source for each run of pictures, one for each video."""
+    """Yield one source for each run of images, and one for each video."""
     for are_images, group in groupby(files, _is_image):
         if are_images:
             yield ImageSource(name, list(group))
         else:
-            yield from (VideoSource(name, file) for file in group)
+            yield from (VideoSource(name, VideoOptions(path=file)) for file in group)
 
 
 def _expand(path: Path) -> list[Path]:
@@ -131,7 +131,7 @@ def _expand(path: Path) -> list[Path]:
         return list_folder(path, _KNOWN_EXTENSIONS)
     if path.suffix.lower() not in _KNOWN_EXTENSIONS:
         raise InputError(
-            f"{path} is neither a picture nor a video that is known here",
+            f"{path} is neither an image nor a video of a known format",
             f"known are {', '.join(_KNOWN_EXTENSIONS)}",
         )
     return [path]

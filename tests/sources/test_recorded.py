@@ -1,4 +1,4 @@
-"""Pictures, folders and videos mixed on one command line."""
+"""Images, folders and videos mixed on one command line."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_missing_paths_and_empty_folders_are_refused(tmp_path: Path) -> None:
         open_paths([tmp_path / "gone"])
     with pytest.raises(InputError, match=r"has no files ending in .*\.avi.*\.bmp"):
         open_paths([tmp_path])
-    with pytest.raises(InputError, match="no pictures or videos were given"):
+    with pytest.raises(InputError, match="no images or videos were given"):
         open_paths([])
 
 

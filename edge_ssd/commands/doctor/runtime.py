@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from edge_ssd.checks import version_of
 from edge_ssd.commands.doctor.check import Finding, Situation, fail, ok
-from edge_ssd.commands.doctor.machine import version_of
 from edge_ssd.inference.runtime import import_runtime
 from edge_ssd.models import catalogue
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import re
 
+from edge_ssd.checks import version_of
 from edge_ssd.commands.doctor.check import (
     Finding,
     Situation,
@@ -15,9 +16,7 @@ from edge_ssd.commands.doctor.check import (
     skipped,
     warn,
 )
-from edge_ssd.commands.doctor.machine import version_of
 from edge_ssd.commands.doctor.runtime import package_of
-from edge_ssd.commands.doctor.service import unseen_units
 from edge_ssd.errors import DeviceError
 from edge_ssd.holders import holders
 from edge_ssd.inference.backends import delegate
@@ -28,6 +27,7 @@ from edge_ssd.inference.probe import probe
 from edge_ssd.inference.runtime import import_runtime
 from edge_ssd.inference.tpus import USB_IDS, Tpu, find
 from edge_ssd.models.loading import load
+from edge_ssd.units import unseen_units
 
 _USB_3_MBPS = 5000
 _RULE_FOLDERS = ("/etc", "/run", "/usr/lib", "/lib")
