@@ -7,8 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from commands.doctor.test_cameras import held
-from support.machines import SYNTHETIC, FakeMachine, look
+from support.machines import SYNTHETIC, FakeMachine, held, look
 from support.privileges import without_root_rights
 from support.tflite_models import edgetpu_model
 
