@@ -1,14 +1,22 @@
-"""Passwords and certificates: read from files, or from what systemd hands to a service."""
+"""Passwords and certificates, from files or systemd credentials."""
 
 from __future__ import annotations
 
 import os
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from edge_ssd.checks import Check, Finding, System, ok
 from edge_ssd.errors import PublishError
 from edge_ssd.files import remedy
+from edge_ssd.options import Options, require
+
+if TYPE_CHECKING:
+    import ssl
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +25,62 @@ class Password:
 
     file: Path | None = None
     credential: str | None = None
+
+
+class LoginOptions(Options):
+    """User and password. The password is in a file or a systemd credential, never in the YAML."""
+
+    username: str | None = None
+    """null to log in without."""
+    password_file: Path | None = None
+    """A file whose one line is the password."""
+    password_credential: str | None = Field(default=None, min_length=1)
+    """The name of the systemd credential (LoadCredential=) that is the password."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_secrets(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "password" in values:
+            raise PydanticCustomError(
+                "secret",
+                "must not hold a password: put it into a file that only the service can read and "
+                "give `password_file`, or `password_credential` for systemd's LoadCredential=",
+            )
+        return values
+
+    @model_validator(mode="after")
+    def _one_password(self) -> LoginOptions:
+        twice = self.password_file and self.password_credential
+        require(not twice, "password_file or password_credential, not both")
+        require(self.username or not self.password_option, "a username where there is a password")
+        return self
+
+    @property
+    def password_option(self) -> str:
+        """The option that names the password; empty where there is none."""
+        if self.password_credential:
+            return "password_credential"
+        return "password_file" if self.password_file else ""
+
+    def read_password(self) -> str | None:
+        """Return the password without its line end; None where none is configured.
+
+        Raises PublishError when it cannot be read.
+        """
+        return read_password(Password(self.password_file, self.password_credential))
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return the check that this process can read the password, where there is one."""
+        option = self.password_option
+        if not option:
+            return ()
+        return (
+            Check("credentials", self._readable, option, exit_code=78, at_start=True, rights=True),
+        )
+
+    def _readable(self, _system: System) -> Finding:
+        self.read_password()
+        return ok(f"{self.password_option} can be read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +114,8 @@ def tls_context(files: TlsFiles) -> ssl.SSLContext:
 
     Raises PublishError that names the file at fault.
     """
+    import ssl  # noqa: PLC0415 - slow, and few need it
+
     for path in (files.ca, files.certificate, files.key):
         if path is not None:
             _read(path)

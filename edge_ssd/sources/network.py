@@ -14,7 +14,8 @@ from pydantic_core import PydanticCustomError
 
 from edge_ssd.checks import Check, Finding, System, ok
 from edge_ssd.errors import DeviceError
-from edge_ssd.options import Login, require
+from edge_ssd.options import require
+from edge_ssd.secrets import LoginOptions
 from edge_ssd.sources.base import SourceOptions, naming_option
 from edge_ssd.sources.camera_checks import DEVICE
 from edge_ssd.sources.opencv import OpenCvCamera
@@ -22,7 +23,7 @@ from edge_ssd.sources.opencv import OpenCvCamera
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 
-class StreamOptions(SourceOptions, Login):
+class StreamOptions(LoginOptions, SourceOptions):
     """What a stream over RTSP and one over HTTP have in common."""
 
     schemes: ClassVar[tuple[str, ...]]
@@ -40,7 +41,8 @@ class StreamOptions(SourceOptions, Login):
 
     def checks(self) -> tuple[Check, ...]:
         """Return what ``edge-ssd doctor`` examines."""
-        return (Check("camera", self._answers, "url", exit_code=DEVICE, limit_s=30),)
+        camera = Check("camera", self._answers, "url", exit_code=DEVICE, limit_s=30)
+        return camera, *super().checks()
 
     @property
     def address(self) -> str:
@@ -71,14 +73,8 @@ class StreamOptions(SourceOptions, Login):
         """Return the url with user and password. Raises ConfigError when that cannot be read."""
         if self.username is None:
             return self.url
-        # Only a camera with a password pays for the import of ssl.
-        from edge_ssd import secrets  # noqa: PLC0415
-
-        option = "password_credential" if self.password_credential else "password_file"
-        with naming_option(option):
-            password = secrets.read_password(
-                secrets.Password(self.password_file, self.password_credential)
-            )
+        with naming_option(self.password_option):
+            password = self.read_password()
         login = ":".join(quote(part, safe="") for part in (self.username, password or ""))
         scheme, rest = self.url.split("://", 1)
         return f"{scheme}://{login}@{rest}"

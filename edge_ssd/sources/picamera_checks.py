@@ -9,7 +9,7 @@ from typing import Any
 from edge_ssd.checks import Check, Finding, System, fail, ok, skipped, version_of
 from edge_ssd.errors import DeviceError
 from edge_ssd.holders import holders
-from edge_ssd.sources.camera_checks import DEVICE, access_checks, pi_nodes, usable
+from edge_ssd.sources.camera_checks import DEVICE, in_use, pi_nodes, usable
 from edge_ssd.sources.picamera_faults import import_picamera2
 from edge_ssd.units import unseen_units
 
@@ -21,10 +21,13 @@ def checks(camera: int | str) -> tuple[Check, ...]:
     """Return the checks of a camera, chosen by its number, id or model."""
     return (
         Check("picamera2", importable, exit_code=DEVICE, limit_s=60),
-        Check("camera", partial(_connected, camera), "camera", exit_code=DEVICE, limit_s=30),
-        Check("camera devices", _devices, exit_code=DEVICE),
-        *access_checks(pi_nodes),
-    )
+        Check(
+            "camera", partial(_connected, camera), "camera", exit_code=DEVICE, limit_s=30,
+            outside=True,
+        ),
+        Check("camera devices", _devices, exit_code=DEVICE, rights=True),
+        in_use(pi_nodes),
+    )  # fmt: skip
 
 
 def choose(camera: int | str, cameras: Sequence[Mapping[str, Any]], title: str = "") -> int:

@@ -16,7 +16,7 @@ from edge_ssd.errors import DeviceError
 from edge_ssd.files import hidden, remedy
 from edge_ssd.holders import holders
 from edge_ssd.sources.base import SourceOptions
-from edge_ssd.sources.camera_checks import DEVICE, access_checks, usable
+from edge_ssd.sources.camera_checks import DEVICE, in_use, usable
 from edge_ssd.sources.opencv import Image, OpenCvCamera
 from edge_ssd.sources.v4l2 import CONVERTED, to_bgr
 
@@ -63,8 +63,8 @@ class UsbOptions(SourceOptions):
         """Return what ``edge-ssd doctor`` examines."""
         return (
             Check("camera", self._connected, "path", exit_code=DEVICE),
-            Check("camera devices", self._usable, "path", exit_code=DEVICE),
-            *access_checks(lambda _: [str(self.path)]),
+            Check("camera devices", self._usable, "path", exit_code=DEVICE, rights=True),
+            in_use(lambda _: [str(self.path)]),
         )
 
     def _connected(self, system: System) -> Finding:

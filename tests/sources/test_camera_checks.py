@@ -142,26 +142,6 @@ def test_device_files_must_be_open_to_this_user(machine: FakeMachine) -> None:
     assert "usermod -aG video" in found.remedy
 
 
-def test_the_user_must_be_in_the_group_video(machine: FakeMachine) -> None:
-    assert look("camera group", machine, PI).verdict is Verdict.OK
-    machine.changes = {"uid": 1000}
-    assert "usermod -aG video" in look("camera group", machine, PI).remedy
-    machine.changes = {"uid": 1000, "groups": frozenset([44])}
-    assert look("camera group", machine, PI).verdict is Verdict.OK
-
-
-def test_the_services_user_must_be_in_the_group_video(machine: FakeMachine) -> None:
-    machine.unit()
-    assert look("camera group", machine, PI).evidence.endswith("the service is in video")
-    machine.unit(SupplementaryGroups="plugdev")
-    found = look("camera group", machine, PI)
-    assert (found.verdict, found.remedy) == (
-        Verdict.FAIL, "give the unit SupplementaryGroups=video",
-    )  # fmt: skip
-    machine.write("/etc/group", "root:x:0:")
-    assert "216/GROUP" in look("camera group", machine, PI).evidence
-
-
 def test_who_uses_the_camera_is_named(machine: FakeMachine) -> None:
     assert look("camera in use", machine, PI).verdict is Verdict.SKIPPED
     device = plug_in(machine)

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from edge_ssd.checks import System
-from edge_ssd.commands.doctor.check import Finding, Situation, ok, skipped
+from edge_ssd.commands.doctor.check import Finding, Situation, fail, ok, skipped
 from edge_ssd.sources import camera_checks, picamera_checks
+from edge_ssd.units import groups, units
+
+_GROUP = "video"
 
 
 def look(name: str) -> Callable[[Situation], Finding]:
@@ -40,10 +43,35 @@ def _devices(system: System) -> Finding:
     return camera_checks.usable(nodes, system)
 
 
+def _group(system: System) -> Finding:
+    """The users that run the program are in the group that owns cameras."""
+    gid = groups(system).get(_GROUP)
+    if gid is None:
+        return fail(
+            f"there is no group {_GROUP}: systemd cannot start the service (216/GROUP)",
+            f"sudo groupadd --system {_GROUP}, or install udev",
+        )
+    services = units(system)
+    for unit in services:
+        member = _GROUP in unit.get("SupplementaryGroups", "").split()
+        if not member and unit.get("User", "") not in ("", "root"):
+            return fail(
+                f"{unit['Id']} runs without the group {_GROUP}",
+                f"give the unit SupplementaryGroups={_GROUP}",
+            )
+    if not system.is_root and gid not in system.groups:
+        return fail(
+            f"this user is not in the group {_GROUP}",
+            f"sudo usermod -aG {_GROUP} $USER, and log in again",
+        )
+    who = "root needs no group" if system.is_root else f"this user is in {_GROUP}"
+    return ok(f"{who}, the service is in {_GROUP}" if services else who)
+
+
 _GENERAL: dict[str, Callable[[System], Finding]] = {
     "picamera2": _picamera2,
     "camera": _connected,
     "camera devices": _devices,
-    "camera group": camera_checks.group,
-    "camera in use": lambda system: camera_checks.in_use(camera_checks.pi_nodes, system),
+    "camera group": _group,
+    "camera in use": camera_checks.in_use(camera_checks.pi_nodes).look,
 }

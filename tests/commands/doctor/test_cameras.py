@@ -67,3 +67,23 @@ def test_device_files_that_nobody_needs_are_a_warning(machine: FakeMachine) -> N
         assert look("camera devices", machine.situation(SYNTHETIC)).verdict is Verdict.WARN
     machine.changes = {"uid": 1000}
     assert look("camera group", machine.situation(SYNTHETIC)).verdict is Verdict.WARN
+
+
+def test_the_user_must_be_in_the_group_video(machine: FakeMachine) -> None:
+    assert look("camera group", machine.situation(PI)).verdict is Verdict.OK
+    machine.changes = {"uid": 1000}
+    assert "usermod -aG video" in look("camera group", machine.situation(PI)).remedy
+    machine.changes = {"uid": 1000, "groups": frozenset([44])}
+    assert look("camera group", machine.situation(PI)).verdict is Verdict.OK
+
+
+def test_the_services_user_must_be_in_the_group_video(machine: FakeMachine) -> None:
+    machine.unit()
+    assert look("camera group", machine.situation(PI)).evidence.endswith("the service is in video")
+    machine.unit(SupplementaryGroups="plugdev")
+    found = look("camera group", machine.situation(PI))
+    assert (found.verdict, found.remedy) == (
+        Verdict.FAIL, "give the unit SupplementaryGroups=video",
+    )  # fmt: skip
+    machine.write("/etc/group", "root:x:0:")
+    assert "216/GROUP" in look("camera group", machine.situation(PI)).evidence
