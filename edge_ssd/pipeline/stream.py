@@ -51,7 +51,7 @@ def _results(pipeline: Pipeline, outbox: _Outbox) -> Iterator[FrameResult]:
             if result is not None:
                 yield result
             else:
-                pipeline.wait(0)  # raises the error of a worker, even where another one hangs
+                pipeline.wait(0)  # raises the error of a worker, even where another one is blocked
     except Closed:
         pass
     finally:

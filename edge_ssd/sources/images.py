@@ -7,7 +7,9 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -62,7 +64,7 @@ class ImageSource(Source):
     paths: files of any name, and folders (not their subfolders). loop: see ImagesOptions.
 
     ``open`` raises InputError when a path is missing or a folder has no images; ``read``
-    when not one of the images could be read.
+    when not one of the files could be read.
     """
 
     live = False
@@ -71,56 +73,79 @@ class ImageSource(Source):
         super().__init__(name)
         self._paths = paths
         self._loop = loop
+        self._counts: dict[Path, int | None] = {}
         self._files: list[Path] = []
-        self._next = 0
-        self._number = 0
-        self._unreadable = 0
+        self._frames: Generator[Frame, None, None] | None = None
+        self._number = self._unreadable = 0
 
     def open(self) -> None:
         """List the files; see the class for what is raised."""
         self._files = [file for path in self._paths for file in _files(path)]
+        self._number = self._unreadable = 0
+        for file in tuple(self._files):
+            with self._skipping(file):
+                self._counts[file] = self._count(file)
         if not self._files:
-            raise InputError("no images were given", "name at least one image or folder")
-        self._next = self._number = 0
+            raise self._nothing_readable()
+        self._frames = self._all_frames()
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the next image; the timeout is not needed, files never stall for long."""
-        while self._next < len(self._files) or (self._loop and self._files):
-            self._next %= len(self._files)
-            path = self._files[self._next]
-            try:
-                image = read_image(path)
-            except InputError as error:
-                _logger.warning("skipped %s", error.problem)
-                self._unreadable += 1
-                del self._files[self._next]
-                continue
-            self._next += 1
-            return self._frame(path, image)
-        if not self._files and self._unreadable:
-            raise InputError(
-                f"none of the {self._unreadable} images could be read",
-                "each is named in a warning above; check that they are complete images",
-            )
+        """Return the next frame; the timeout is not needed, files never stall for long."""
+        frame = next(self._frames, None) if self._frames else None
+        if frame is not None:
+            number, self._number = self._number, self._number + 1
+            return replace(frame, number=number)
+        if not self._number:
+            raise self._nothing_readable()
         raise EndOfStream
 
     def close(self) -> None:
-        """Do nothing: no file stays open between two images."""
+        """Close the file that is open."""
+        if self._frames is not None:
+            self._frames.close()
 
     @property
     def frame_count(self) -> int | None:
-        """The number of images without the unreadable ones so far; None when looping."""
-        return None if self._loop else len(self._files)
+        """The number of frames without unreadable files so far; None when looping or unknown."""
+        counts = [self._counts[file] for file in self._files]
+        known = [count for count in counts if count is not None]
+        return None if self._loop or len(known) < len(counts) else sum(known)
 
     @property
     def unreadable(self) -> int:
-        """How many images were reported and skipped so far."""
+        """How many files were reported and skipped so far."""
         return self._unreadable
 
-    def _frame(self, path: Path, image: NDArray[np.uint8]) -> Frame:
-        number, self._number = self._number, self._number + 1
-        captured_ns, captured_at = capture_times()
-        return Frame(image, PixelFormat.BGR, self.name, number, captured_ns, captured_at, str(path))
+    def _count(self, file: Path) -> int | None:
+        """Return how many frames a file has. Raises InputError where that shows it is broken."""
+        return 1
+
+    def _frames_of(self, file: Path) -> Iterator[Frame]:
+        image = read_image(file)
+        yield Frame(image, PixelFormat.BGR, self.name, 0, *capture_times(), str(file))
+
+    def _all_frames(self) -> Generator[Frame, None, None]:
+        while self._files:
+            for file in tuple(self._files):
+                with self._skipping(file):
+                    yield from self._frames_of(file)
+            if not self._loop:
+                return
+
+    @contextmanager
+    def _skipping(self, file: Path) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            _logger.warning("skipped %s", error.problem)
+            self._unreadable += 1
+            self._files.remove(file)
+
+    def _nothing_readable(self) -> InputError:
+        return InputError(
+            f"none of the {self._unreadable} files could be read",
+            "each is named in a warning above; check that they are complete",
+        )
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

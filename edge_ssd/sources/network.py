@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from contextlib import suppress
 from typing import ClassVar, Literal
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +20,7 @@ from edge_ssd.secrets import LoginOptions
 from edge_ssd.sources.base import SourceOptions, naming_option
 from edge_ssd.sources.camera_checks import DEVICE
 from edge_ssd.sources.opencv import OpenCvCamera
+from edge_ssd.sources.quiet import one_thread
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
@@ -90,25 +92,21 @@ class StreamOptions(LoginOptions, SourceOptions):
     @field_validator("url")
     @classmethod
     def _is_stream(cls, url: str) -> str:
-        try:
+        host = None
+        with suppress(ValueError):  # the port is no number
             parts = urlsplit(url)
-            rest = url.partition(parts.netloc)[2]
-            host = parts.hostname if parts.port != 0 else None
-        except ValueError:  # the port is no number
-            raise cls._not_a_stream() from None
-        # An @ further on means that a / ? or # of the password was taken for the host's end.
-        if not host or "@" in rest or re.search(r"\s", url) or parts.scheme not in cls.schemes:
-            raise cls._not_a_stream()
+            # An @ behind the host: a / ? or # of the password was taken for the host's end.
+            whole = "@" not in url.partition(parts.netloc)[2] and not re.search(r"\s", url)
+            if whole and parts.scheme in cls.schemes and parts.port != 0:
+                host = parts.hostname
+        if not host:
+            raise PydanticCustomError(
+                "url",
+                "must be such as {scheme}://camera.local/stream; in a user or password write "
+                "@ : / ? # % as %40 %3A %2F %3F %23 %25",
+                {"scheme": cls.schemes[0]},
+            )
         return url
-
-    @classmethod
-    def _not_a_stream(cls) -> PydanticCustomError:
-        return PydanticCustomError(
-            "url",
-            "must be such as {scheme}://camera.local/stream; in a user or password write "
-            "@ : / ? # % as %40 %3A %2F %3F %23 %25",
-            {"scheme": cls.schemes[0]},
-        )
 
     @model_validator(mode="after")
     def _one_user(self) -> StreamOptions:
@@ -169,13 +167,10 @@ class NetworkCamera(OpenCvCamera):
         )
 
     def _ffmpeg_parameters(self) -> list[int]:
-        parameters = [
+        return [
             cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
             round(self._options.open_timeout_s * 1000),
             cv2.CAP_PROP_READ_TIMEOUT_MSEC,
             round(self._options.read_timeout_s * 1000),
+            *one_thread(),
         ]
-        # One thread: with several FFmpeg delays one image per thread. OpenCV before 4.7
-        # does not know the option.
-        threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
-        return parameters if threads is None else [*parameters, threads, 1]

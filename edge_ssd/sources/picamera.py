@@ -116,16 +116,11 @@ class PiCameraOptions(SourceOptions):
         return self
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the main stream, in pixels."""
-        return self.width, self.height
-
-    @property
     def lores_size(self) -> tuple[int, int]:
         """Width and height that the frames are asked to have, in pixels; even, as the ISP needs."""
         if self.lores_width and self.lores_height:
             return self.lores_width, self.lores_height
-        ratio = min(1.0, _LORES_PIXELS / min(self.size))
+        ratio = min(1.0, _LORES_PIXELS / min(self.width, self.height))
         return int(self.width * ratio) // 2 * 2, int(self.height * ratio) // 2 * 2
 
     @property
@@ -215,7 +210,7 @@ class PiCameraSource(Source):
         """Configure both streams, and read back what they really are."""
         camera, options, (hflip, vflip) = self._camera, self._options, self._options.flips
         asked = camera.create_preview_configuration(
-            main={"size": options.size, "format": "YUV420"},
+            main={"size": (options.width, options.height), "format": "YUV420"},
             lores={"size": options.lores_size, "format": options.lores_format},
             transform=libcamera.Transform(hflip=hflip, vflip=vflip),
             colour_space=libcamera.ColorSpace.Smpte170m(),  # what ``Frame.image`` asks for
@@ -225,9 +220,9 @@ class PiCameraSource(Source):
         camera.configure(asked)
         given = camera.camera_configuration()
         if (given["transform"].hflip, given["transform"].vflip) != (hflip, vflip):
-            problem = "this camera can neither rotate nor flip"
-            remedy = "set it to 0, and no flips"
-            raise ConfigError([Problem("source.rotation", problem, remedy)])
+            problem = Problem("source.rotation", "this camera can neither rotate nor flip",
+                              "set it to 0, and no flips")  # fmt: skip
+            raise ConfigError([problem])
         self._stream = _Stream.of(given["lores"])
         if self._stream.format not in _FORMATS:
             raise DeviceError(

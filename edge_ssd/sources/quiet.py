@@ -21,3 +21,13 @@ def quiet_opencv() -> None:
         # The function moved between OpenCV 4 and 5.
         utils: Any = cv2.utils
         (cv2 if hasattr(cv2, "setLogLevel") else utils.logging).setLogLevel(_SILENT)
+
+
+def one_thread() -> list[int]:
+    """Return the parameters of ``cv2.VideoCapture`` that let FFmpeg decode in one thread.
+
+    Its default of one thread per core takes cores from inference, a fifth more CPU time per frame,
+    and delays one image per thread. OpenCV before 4.7 does not know the parameter.
+    """
+    threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
+    return [] if threads is None else [threads, 1]

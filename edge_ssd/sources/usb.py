@@ -192,17 +192,17 @@ class UsbCamera(OpenCvCamera):
         self._warned = warning
 
 
-def fourcc_text(code: float) -> str:
+def _fourcc_text(code: float) -> str:
     """Return the four letters of a format code, such as MJPG."""
     return int(code).to_bytes(4, "little", signed=int(code) < 0).decode("latin-1").strip()
 
 
 def _fourcc(capture: cv2.VideoCapture) -> str:
-    return fourcc_text(capture.get(cv2.CAP_PROP_FOURCC))
+    return _fourcc_text(capture.get(cv2.CAP_PROP_FOURCC))
 
 
 def _text(option: int, value: float) -> str:
-    return fourcc_text(value) if option == cv2.CAP_PROP_FOURCC else f"{value:g}"
+    return _fourcc_text(value) if option == cv2.CAP_PROP_FOURCC else f"{value:g}"
 
 
 def _connected_cameras(system: System | None = None) -> str:

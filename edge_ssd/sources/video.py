@@ -19,7 +19,7 @@ from edge_ssd.sources.base import (
     naming_option,
 )
 from edge_ssd.sources.images import check_readable, is_folder
-from edge_ssd.sources.quiet import quiet_opencv
+from edge_ssd.sources.quiet import one_thread, quiet_opencv
 from edge_ssd.types import Frame, PixelFormat
 
 VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
@@ -86,10 +86,7 @@ class VideoSource(Source):
         if image is None:
             raise EndOfStream
         number, self._number = self._number, self._number + 1
-        captured_ns, captured_at = capture_times()
-        return Frame(
-            image, PixelFormat.BGR, self.name, number, captured_ns, captured_at, str(self._path)
-        )
+        return Frame(image, PixelFormat.BGR, self.name, number, *capture_times(), str(self._path))
 
     def close(self) -> None:
         """Close the file."""
@@ -110,9 +107,7 @@ class VideoSource(Source):
         self.close()
         _check_file(self._path)
         # Absolute, or FFmpeg takes what stands before a colon for a protocol.
-        self._capture = cv2.VideoCapture(
-            str(self._path.absolute()), cv2.CAP_FFMPEG, _decoder_options()
-        )
+        self._capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG, one_thread())
         # OpenCV 4.11, the last one for numpy 1, leaves it off.
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         self._first = self._decode()
@@ -152,10 +147,3 @@ def _check_file(path: Path) -> None:
     check_readable(path)
     if is_folder(path):
         raise InputError(f"{path} is a folder", "name the video in it")
-
-
-def _decoder_options() -> list[int]:
-    # One thread: FFmpeg's default of one per core takes cores from inference and a fifth
-    # more CPU time per frame. OpenCV before 4.7 does not know the option.
-    threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
-    return [] if threads is None else [threads, 1]

@@ -188,7 +188,7 @@ def test_a_file_without_permission_is_skipped_with_the_reason(
 def test_when_nothing_can_be_read_the_run_fails(tmp_path: Path, loop: bool) -> None:
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_text("no")
-    with pytest.raises(InputError, match="none of the 2 images"):
+    with pytest.raises(InputError, match="none of the 2 files"):
         list(frames(ImageSource("s", [tmp_path], loop=loop)))
 
 

@@ -94,7 +94,7 @@ def test_when_nothing_can_be_read_the_run_fails(tmp_path: Path, broken: list[str
     for name in broken:
         (tmp_path / name).write_text("no")
     source = open_paths([tmp_path / name for name in broken])
-    with pytest.raises(InputError, match="none of the inputs could be read"):
+    with pytest.raises(InputError, match="none of the 2 files could be read"):
         list(frames(source))
     assert source.unreadable == 2
 
