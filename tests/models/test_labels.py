@@ -261,7 +261,7 @@ def test_the_command_refuses_labels_that_are_off_by_one(demo: Path, tmp_path: Pa
 
 
 def test_one_label_for_one_class() -> None:
-    assert labels.match(["face"], 1, "it")[1] == "1 label for 1 class: class 0 is 'face'"
+    assert labels.match(["face"], 1)[1] == "1 label for 1 class: class 0 is 'face'"
 
 
 def test_a_label_file_that_does_not_fit_is_named_not_the_model(tmp_path: Path) -> None:
