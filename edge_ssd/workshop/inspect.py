@@ -82,7 +82,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything ``models inspect`` tells; ``docs/models.md`` describes each field.
+    """Everything ``models inspect`` reports; ``docs/models.md`` describes each field.
 
     size: in bytes. postprocess_options: None where the file has no postprocess operator.
     """

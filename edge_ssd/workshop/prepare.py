@@ -43,11 +43,11 @@ _BEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How near the new file is to the original, on ``frames`` pictures.
+    """How close the new file is to the original, on ``frames`` images.
 
     exact: both heads are the same to the bit.
     score_difference: the largest of all anchors and classes.
-    overlap: mean IoU of the boxes of each picture's best anchors.
+    overlap: mean IoU of the boxes of each image's best anchors.
     """
 
     frames: int
@@ -57,9 +57,9 @@ class Agreement:
 
     def __str__(self) -> str:
         if self.exact:
-            return f"the same to the bit on {self.frames} pictures"
+            return f"the same to the bit on {self.frames} images"
         return (
-            f"on {self.frames} pictures scores differ by {self.score_difference:.3f} at most "
+            f"on {self.frames} images scores differ by at most {self.score_difference:.3f} "
             f"(allowed {SCORE_TOLERANCE}) and boxes overlap by {self.overlap:.3f} on average "
             f"(at least {OVERLAP_TOLERANCE})"
         )
@@ -79,7 +79,7 @@ class Report:
     agreement: Agreement | None
 
     def __str__(self) -> str:
-        done = ["postprocess operator taken out"] if self.operator_removed else []
+        done = ["postprocess operator removed"] if self.operator_removed else []
         done += ["requantised to int8"] if self.int8 else []
         agreement = self.agreement or "not run: that takes an Edge TPU"
         size = f"{self.size / 1e6:.1f} MB"

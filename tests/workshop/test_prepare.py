@@ -326,8 +326,8 @@ def test_the_command_says_in_one_line_what_it_did(op_model: Path, tmp_path: Path
     done = edge_ssd("models", "prepare", op_model, "-o", tmp_path / "out.tflite")
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = done.stdout.splitlines()
-    assert line.startswith(f"{tmp_path / 'out.tflite'}: 0.0 MB, postprocess operator taken out")
-    assert line.endswith("the same to the bit on 6 pictures")
+    assert line.startswith(f"{tmp_path / 'out.tflite'}: 0.0 MB, postprocess operator removed")
+    assert line.endswith("the same to the bit on 6 images")
 
 
 def test_the_command_refuses_in_one_line(shared: Path, op_model: Path, tmp_path: Path) -> None:
