@@ -54,9 +54,6 @@ class Pipeline:
 
     ``start``, then ``wait`` until the source ends, or ``stop``. An error in any worker stops
     all of them and is raised by ``wait`` and ``stop``.
-
-    invoke_deadline_s: how long the network may take for a frame while ``wait`` looks on;
-        beyond that it hangs, which is an error. None where the network sees to that itself.
     """
 
     def __init__(
@@ -66,7 +63,6 @@ class Pipeline:
         outlets: Sequence[Outlet],
         stall_timeout_s: float = 10.0,
         clock_ns: Callable[[], int] = time.monotonic_ns,
-        invoke_deadline_s: float | None = None,
     ) -> None:
         self.detector = detector
         backend = self.backend = detector.backend
@@ -86,7 +82,7 @@ class Pipeline:
         self._results_ended = False
         self._failed: Worker | None = None
         self._failed_at = math.inf
-        self._invoke_deadline_s = math.inf if invoke_deadline_s is None else invoke_deadline_s
+        self._overdue = False
         self.inference = Inference(backend, self._frames, self._inferred, self.stats, clock_ns)
         self.workers = self._make_workers()
 
@@ -120,7 +116,7 @@ class Pipeline:
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         for worker in self.workers:
             while not worker.join(min(POLL_S, deadline - time.monotonic())):
-                self._check_network()
+                self._check_inference()
                 if self._failed_at + STOP_S < time.monotonic():
                     self._raise()  # one that hangs must not hide the error of another
                 if time.monotonic() >= deadline:
@@ -228,14 +224,18 @@ class Pipeline:
         for each in self._offered:
             each.inbox.close()
 
-    def _check_network(self) -> None:
-        if self._failed is None and self.inference.invoking_s > self._invoke_deadline_s:
+    def _check_inference(self) -> None:
+        deadline_s = self.backend.invoke_deadline_s
+        overdue = deadline_s is not None and self.inference.invoking_s > deadline_s
+        # Seen twice: after Ctrl-Z and fg, an inference may look overdue and be about to end.
+        if overdue and self._overdue and self._failed is None:
             worker = next(each for each in self.workers if each.name == "inference")
             worker.error = DeviceError(
-                f"the network hung in an inference for {self._invoke_deadline_s:g} s",
-                "with model.isolation: process it is started again by itself",
+                f"an inference did not end within {deadline_s:g} s",
+                "with model.isolation: process the model is restarted by itself",
             )
             self._on_error(worker)
+        self._overdue = overdue
 
     def _on_error(self, worker: Worker) -> None:
         if self._failed is None:
