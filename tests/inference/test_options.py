@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
+from support.command import environment
 
 from edge_ssd.config import parse
 from edge_ssd.errors import ConfigError
@@ -96,3 +99,15 @@ def test_a_model_for_the_cpu_is_refused_on_the_edge_tpu(cpu_spec: ModelSpec) -> 
     options = ModelOptions(name=str(cpu_spec.path), delegate="edgetpu")
     with pytest.raises(ConfigError, match=r"^model\.delegate: .*holds nothing compiled for the Ed"):
         make_backend(options)
+
+
+def test_the_checks_are_listed_without_numpy_or_a_runtime() -> None:
+    """They are what tells that these are broken."""
+    code = (
+        "import sys; sys.modules['numpy'] = sys.modules['ai_edge_litert'] = None; "
+        "from edge_ssd.inference.options import ModelOptions; print(len(ModelOptions().checks()))"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment()
+    )
+    assert finished.stdout == "6\n"
