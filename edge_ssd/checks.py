@@ -75,6 +75,16 @@ def may_use(file: Path) -> bool:
     return os.access(file, os.R_OK | os.W_OK, effective_ids=True)
 
 
+def version_of(package: str) -> str:
+    """Return an installed package's version."""
+    from importlib import metadata  # noqa: PLC0415 - the service, which imports this, asks for none
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # from apt, or copied by hand
+        return "of unknown version"
+
+
 def _machine() -> str:
     """Return the processor that programs are built for: a 32-bit system may run on 64 bits."""
     machine = platform.machine()

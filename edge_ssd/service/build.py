@@ -42,14 +42,7 @@ def pipeline(options: Config) -> Pipeline:
         raise ConfigError([problem]) from None
     outlets.check(options.publishers)
     publishers = [outlets.outlet(item, options.name) for item in options.publishers]
-    in_thread = options.model.isolation == "thread"
-    return Pipeline(
-        source(options),
-        detector,
-        publishers,
-        options.stall_timeout_s,
-        invoke_deadline_s=options.model.invoke_deadline_s if in_thread else None,
-    )
+    return Pipeline(source(options), detector, publishers, options.stall_timeout_s)
 
 
 def source(options: Config) -> Source:

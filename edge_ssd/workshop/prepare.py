@@ -21,6 +21,7 @@ from edge_ssd.boxes import iou_yxyx
 from edge_ssd.errors import EdgeSsdError, InputError, ModelError, UsageError
 from edge_ssd.files import replacing
 from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.models import catalogue, embedded, golden, loading, manifest
 from edge_ssd.models.graph import EDGETPU_OP, POSTPROCESS_OP, Graph, custom_options
 from edge_ssd.models.spec import ModelSpec
@@ -185,9 +186,10 @@ def _verify(spec: ModelSpec, part: Path, int8: bool) -> Agreement | None:
 
 
 def _compare(spec: ModelSpec, new: ModelSpec) -> Agreement:
-    old_network, new_network = CpuBackend(spec), CpuBackend(new)
+    options = ModelOptions(threads=1)
+    old_network, new_network = CpuBackend(spec, options), CpuBackend(new, options)
     tensor = old_network.preprocess.tensor
-    anchors = for_model(spec, old_network.heads.boxes.anchors, tensor.height, tensor.width)
+    anchors = for_model(spec, old_network.heads.anchors, tensor.height, tensor.width)
     decode = BoxDecoder(anchors, spec.box_coder)
     exact, differences, overlaps = True, [], []
     for frame in _pictures():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -203,6 +204,25 @@ def test_a_recording_has_no_time_for_a_device_that_is_missing(tmp_path: Path) ->
     pipeline.start()
     with pytest.raises(DeviceError, match="no Edge TPU"):
         pipeline.wait(10)
+
+
+def test_an_inference_across_a_stopped_process_is_no_hang(gated: GatedDetector) -> None:
+    """After Ctrl-Z and fg it looks an hour old, once, and is about to end."""
+    recorder, stopped_ns = Recorder(), [0]
+
+    def clock_ns() -> int:
+        if stopped_ns[0] and threading.current_thread() is threading.main_thread():
+            gated.permits.release()
+            wait_for(lambda: recorder.results)
+        return time.monotonic_ns() + stopped_ns[0]
+
+    source = synthetic(live=False, frame_limit=1)
+    pipeline = make_pipeline(source, gated, [recorder], clock_ns=clock_ns)
+    pipeline.start()
+    assert gated.entered.acquire(timeout=10)
+    stopped_ns[0] = 3600 * 10**9
+    assert pipeline.wait(10)
+    assert recorder.numbers == [0]
 
 
 def test_an_error_that_nobody_foresaw_stops_everything_too(detector: CpuBackend) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.command import edge_ssd
+from support.inferring import changed
 from support.privileges import without_root_rights
 from support.tflite_models import FLOATS, raw_heads_model, stock_like_model
 from support.tflite_models import PostprocessOptions as OperatorOptions
@@ -167,7 +168,8 @@ def test_int8_detects_what_the_original_does(
     A box of the published model moves by up to .0079 of its anchor from one stored value to
     the next, which can be an eighth of a small box.
     """
-    old, new = (CpuBackend(load(str(path)), runtime_name) for path in (stock_model, int8_model))
+    options = changed(ModelOptions(), runtime=runtime_name)
+    old, new = (CpuBackend(load(str(path)), options) for path in (stock_model, int8_model))
     anchors = for_model(old.spec, 1917, 300, 300)
     decode = BoxDecoder(anchors, old.spec.box_coder)
     differences, overlaps = [], []

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from edge_ssd.checks import version_of
 from edge_ssd.commands.doctor.camera_access import PI_NODES, what_is_there
 from edge_ssd.commands.doctor.check import Finding, Situation, System, fail, ok, skipped
-from edge_ssd.commands.doctor.machine import version_of
 from edge_ssd.commands.doctor.network import unreachable
 from edge_ssd.commands.doctor.service import unseen_units
 from edge_ssd.errors import DeviceError
