@@ -98,7 +98,7 @@ def test_a_hang_in_this_process_ends_the_service_with_a_sentence(
     source = synthetic(live=True, frame_limit=None)
     pipeline = make_pipeline(source, backend, [Recorder()])
     pipeline.start()
-    with pytest.raises(DeviceError, match=r"inference did not end within 0\.2 s; with model\.isol"):
+    with pytest.raises(DeviceError, match=r"inference did not end within 0\.2 s; set model\.isol"):
         pipeline.wait(20)
     backend.let_go.set()
 
