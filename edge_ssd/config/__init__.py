@@ -5,13 +5,7 @@
 """
 
 from edge_ssd.config.loading import json_schema, load, parse
-from edge_ssd.config.publishers import (
-    JsonLinesPublisher,
-    MqttPublisher,
-    MqttTls,
-    PublisherOptions,
-)
-from edge_ssd.config.schema import Config, GovernorOptions
+from edge_ssd.config.schema import Config, GovernorOptions, PublisherOptions
 from edge_ssd.config.sources import (
     FaultOptions,
     HttpSource,
@@ -30,9 +24,6 @@ __all__ = [
     "GovernorOptions",
     "HttpSource",
     "ImagesSource",
-    "JsonLinesPublisher",
-    "MqttPublisher",
-    "MqttTls",
     "PiCameraSource",
     "PublisherOptions",
     "RtspSource",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from edge_ssd import config
 from edge_ssd.config import Config
-from edge_ssd.pipeline.pipeline import Pipeline
-from edge_ssd.service import outlets
+from edge_ssd.pipeline.pipeline import Outlet, Pipeline
+from edge_ssd.service import build
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,7 @@ class Reloader:
         the pipeline is about to end.
         """
         wanted = config.load(self.path)
-        outlets.check(wanted.publishers)
-        outlets.check_access(wanted.publishers)  # else it would not start again from this file
+        build.check_publishers(wanted)  # else it would not start again from this file
         pipeline = self._pipeline
         postprocessor = pipeline.detector.postprocessor(wanted.postprocess)
         running = [
@@ -51,7 +50,8 @@ class Reloader:
             same = next((pair for pair in running if pair[0] == section), None)
             if same:
                 running.remove(same)
-            publishing.append(same[1] if same else outlets.outlet(section, self.options.name))
+            new = Outlet(section.make(self.options.name), section.queue_size)
+            publishing.append(same[1] if same else new)
         pipeline.change(postprocessor, publishing)
         later = [name for name in changed(self.options, wanted) if name not in RELOADABLE]
         self.options = self.options.model_copy(
