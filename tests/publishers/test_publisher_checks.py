@@ -13,7 +13,8 @@ from support.privileges import without_root_rights
 
 from edge_ssd import reachable
 from edge_ssd.checks import Finding, System, Verdict, fail, start_problems
-from edge_ssd.errors import EdgeSsdError
+from edge_ssd.config import parse
+from edge_ssd.errors import ConfigError, EdgeSsdError
 from edge_ssd.publishers.base import PublisherOptions
 from edge_ssd.publishers.jsonl import JsonLinesOptions
 from edge_ssd.publishers.mqtt import MqttOptions
@@ -45,6 +46,20 @@ def test_standard_output_needs_nothing() -> None:
     assert JsonLinesOptions().checks() == ()
 
 
+@pytest.mark.parametrize("path", ["out.jsonl", "./out.jsonl", "link.jsonl", None])
+def test_two_publishers_may_not_share_a_file_however_it_is_named(
+    path: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "link.jsonl").symlink_to("out.jsonl")
+    first = str(tmp_path / "out.jsonl") if path else None
+    files = [{"type": "jsonl", "path": each} for each in (first, path)]
+    with pytest.raises(ConfigError) as caught:
+        parse({"source": {"type": "synthetic"}, "publishers": files}, tmp_path)
+    (problem,) = caught.value.problems
+    assert problem.option == "publishers.1.path"
+    assert problem.text == f"another publisher has {tmp_path / path if path else 'stdout'} already"
+
+
 def test_a_folder_that_does_not_exist_is_one_problem(machine: FakeMachine) -> None:
     says = ["p.path: the folder /none does not exist; create it, or correct the path"]
     assert at_start("/none/a", machine) == says
@@ -52,9 +67,8 @@ def test_a_folder_that_does_not_exist_is_one_problem(machine: FakeMachine) -> No
 
 
 def test_what_this_user_may_not_write_is_not_judged_for_another_user(machine: FakeMachine) -> None:
-    (machine.root / "closed").mkdir()
+    (machine.root / "closed").mkdir(mode=0o555)
     machine.write("/open/closed").chmod(0o444)
-    (machine.root / "open").chmod(0o777)
     with without_root_rights():
         assert at_start("/open/new", machine) == []
         for path in ("/closed/a", "/open/closed"):
