@@ -13,7 +13,7 @@ def of_publishers(situation: Situation, name: str) -> Finding | None:
         check.look(situation.system)
         for section in situation.publishers
         for check in section.checks()
-        if check.name == name
+        if check.name == name and check.option != "password_credential"  # the service's alone
     ]
     for verdict in _WORST_FIRST:
         for finding in found:
@@ -24,5 +24,6 @@ def of_publishers(situation: Situation, name: str) -> Finding | None:
 
 
 def brokers(situation: Situation) -> Finding:
-    """The MQTT brokers accept connections."""
+    """The MQTT brokers accept connections, and passwords and certificates can be read."""
+    of_publishers(situation, "credentials")  # raises for a file that cannot be read
     return of_publishers(situation, "broker") or skipped("no publisher needs a broker")

@@ -73,6 +73,12 @@ def test_the_worst_of_the_brokers_decides(machine: FakeMachine) -> None:
     mqtt = {"type": "mqtt", "host": "127.0.0.1", "port": 1}
     found = look("broker", machine.situation(SYNTHETIC, publishers=[mqtt]))
     assert found.verdict is Verdict.WARN  # the service runs without it, and retries
+    secret = {"username": "a", "password_file": "none"}
+    found = look("broker", machine.situation(SYNTHETIC, publishers=[mqtt, mqtt | secret]))
+    assert (found.verdict, "none: No such file" in found.evidence) == (Verdict.FAIL, True)
+    credential = {"username": "a", "password_credential": "the-services-own"}
+    found = look("broker", machine.situation(SYNTHETIC, publishers=[mqtt | credential]))
+    assert found.verdict is Verdict.WARN
 
 
 def test_a_disk_is_no_card(machine: FakeMachine) -> None:
