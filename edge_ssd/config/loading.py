@@ -71,7 +71,7 @@ def parse(values: dict[str, Any], folder: Path = Path()) -> Config:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a configuration file."""
-    return Config.model_json_schema()
+    return Config.model_json_schema(by_alias=False)
 
 
 def _anchored(section: _S, folder: Path) -> _S:
