@@ -43,7 +43,7 @@ class Channel(Generic[T]):
             return self._closed and not self._items
 
     def put(self, item: T) -> int:
-        """Hand an item over; return how many older ones were discarded for it (0 or 1).
+        """Add an item; return how many older ones were discarded for it (0 or 1).
 
         Waits for room unless lossy. Raises Closed.
         """

@@ -5,23 +5,16 @@
 """
 
 from edge_ssd.config.loading import json_schema, load, parse
-from edge_ssd.config.publishers import (
-    JsonLinesPublisher,
-    MqttPublisher,
-    MqttTls,
-    PublisherOptions,
-)
-from edge_ssd.config.schema import AnySource, Config, GovernorOptions
+from edge_ssd.config.reference import reference
+from edge_ssd.config.schema import AnySource, Config, GovernorOptions, PublisherOptions
 
 __all__ = [
     "AnySource",
     "Config",
     "GovernorOptions",
-    "JsonLinesPublisher",
-    "MqttPublisher",
-    "MqttTls",
     "PublisherOptions",
     "json_schema",
     "load",
     "parse",
+    "reference",
 ]

@@ -6,11 +6,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from edge_ssd.config.publishers import JsonLinesPublisher, PublisherOptions
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.preprocess import PreprocessOptions
 from edge_ssd.options import Options
 from edge_ssd.postprocess import PostprocessOptions
+from edge_ssd.publishers.jsonl import JsonLinesOptions
+from edge_ssd.publishers.mqtt import MqttOptions
 from edge_ssd.sources.base import Source
 from edge_ssd.sources.images import ImagesOptions
 from edge_ssd.sources.network import HttpOptions, RtspOptions
@@ -29,6 +30,8 @@ AnySource = Annotated[
     | HttpOptions,
     Field(discriminator="type"),
 ]
+
+PublisherOptions = Annotated[JsonLinesOptions | MqttOptions, Field(discriminator="type")]
 
 
 class GovernorOptions(Options):
@@ -51,9 +54,7 @@ class Config(Options):
     model: ModelOptions = ModelOptions()
     preprocess: PreprocessOptions = PreprocessOptions()
     postprocess: PostprocessOptions = PostprocessOptions()
-    publishers: tuple[PublisherOptions, ...] = Field(
-        default=(JsonLinesPublisher(type="jsonl"),), min_length=1
-    )
+    publishers: tuple[PublisherOptions, ...] = Field(default=(JsonLinesOptions(),), min_length=1)
     stall_timeout_s: float = Field(default=10.0, gt=0, le=3600)
     """A camera without a frame for so long is reopened; a recording ends, in seconds."""
     governor: GovernorOptions = GovernorOptions()

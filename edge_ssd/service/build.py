@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from edge_ssd.checks import System, start_problems
 from edge_ssd.config import Config
 from edge_ssd.detector import Detector
 from edge_ssd.errors import ConfigError, ModelError, Problem
 from edge_ssd.inference import tuned
-from edge_ssd.pipeline.pipeline import Pipeline
-from edge_ssd.service import outlets
+from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 
 
 def pipeline(options: Config) -> Pipeline:
@@ -22,13 +22,15 @@ def pipeline(options: Config) -> Pipeline:
     except ModelError as error:
         problem = Problem(f"model.{error.option}", error.what, error.remedy)
         raise ConfigError([problem]) from None
-    outlets.check(options.publishers)
-    publishers = [outlets.outlet(item, options.name) for item in options.publishers]
-    in_thread = options.model.isolation == "thread"
-    return Pipeline(
-        options.make_source(),
-        detector,
-        publishers,
-        options.stall_timeout_s,
-        invoke_deadline_s=options.model.invoke_deadline_s if in_thread else None,
-    )
+    check_publishers(options, rights=False)
+    publishers = [Outlet(item.make(options.name), item.queue_size) for item in options.publishers]
+    return Pipeline(options.make_source(), detector, publishers, options.stall_timeout_s)
+
+
+def check_publishers(options: Config, rights: bool = True) -> None:
+    """Raise ConfigError for what keeps a publisher from starting; see ``start_problems``."""
+    system, problems = System(), []
+    for index, section in enumerate(options.publishers):
+        problems += start_problems(f"publishers.{index}", section.checks(), system, rights)
+    if problems:
+        raise ConfigError(problems)

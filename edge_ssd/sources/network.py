@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from contextlib import suppress
 from typing import ClassVar, Literal
 from urllib.parse import quote, urlsplit
@@ -16,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from edge_ssd.checks import Check, Finding, System, ok
 from edge_ssd.errors import DeviceError
 from edge_ssd.options import require
+from edge_ssd.reachable import unreachable
 from edge_ssd.secrets import LoginOptions
 from edge_ssd.sources.base import SourceOptions, naming_option
 from edge_ssd.sources.camera_checks import DEVICE
@@ -55,21 +55,10 @@ class StreamOptions(LoginOptions, SourceOptions):
     def reach(self) -> None:
         """Connect once. Raises DeviceError with the reason, which FFmpeg does not report."""
         parts = urlsplit(self.url)
-        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-        try:
-            socket.create_connection((host, port), self.open_timeout_s).close()
-        except socket.gaierror:
-            raise DeviceError(
-                f"{self.address}: unknown host", "check its name and the connection"
-            ) from None
-        except TimeoutError:
-            raise DeviceError(
-                f"{self.address} does not answer", "check that the camera is on, and its address"
-            ) from None
-        except OSError as error:
-            raise DeviceError(
-                f"{self.address}: {error.strerror}", "check the address, port and connection"
-            ) from None
+        port = parts.port or _PORTS[parts.scheme]
+        problem = unreachable(parts.hostname or "", port, self.address, self.open_timeout_s)
+        if problem:
+            raise DeviceError(problem, "check the address, and that the camera is on and connected")
 
     def read_url(self) -> str:
         """Return the url with user and password. Raises ConfigError when that cannot be read."""

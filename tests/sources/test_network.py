@@ -153,11 +153,11 @@ def test_a_host_that_does_not_answer_is_told_in_time(open_source: Callable[..., 
 def test_an_unknown_host_is_told_as_such(
     open_source: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unknown(*_: object) -> None:
+    def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(socket, "create_connection", unknown)
-    with pytest.raises(DeviceError, match="yard: rtsp://camera: unknown host"):
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(DeviceError, match="yard: rtsp://camera does not answer: Name or"):
         open_source("rtsp://camera/stream")
 
 
