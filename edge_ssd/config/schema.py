@@ -6,6 +6,7 @@ from pydantic import (
     Field,
 )
 
+from edge_ssd.checks import Check
 from edge_ssd.config.publishers import JsonLinesPublisher, PublisherOptions
 from edge_ssd.config.sources import SourceOptions
 from edge_ssd.inference.options import ModelOptions
@@ -40,3 +41,13 @@ class Config(Options):
     stall_timeout_s: float = Field(default=10.0, gt=0, le=3600)
     """A camera that gives no frame for so long is opened again; a recording ends, in seconds."""
     governor: GovernorOptions = GovernorOptions()
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return what to look at before this runs: each check with the path of its option."""
+        sections: dict[str, Options] = {"model": self.model, "source": self.source}
+        sections |= {f"publishers.{index}": item for index, item in enumerate(self.publishers)}
+        return tuple(
+            check.below(place)
+            for place, section in sections.items()
+            for check in getattr(section, "checks", tuple)()
+        )

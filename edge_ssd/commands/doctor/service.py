@@ -1,23 +1,17 @@
-"""The systemd units that run the program."""
+"""The systemd units that run the program, and the groups they need."""
 
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
 
-from edge_ssd.commands.doctor.check import (
-    Finding,
-    Situation,
-    System,
-    Verdict,
-    fail,
-    ok,
-    skipped,
-    warn,
-)
+from edge_ssd.checks import Check, Finding, System, Verdict, fail, ok, skipped, warn
+from edge_ssd.wording import counted
 
 _CONFIGS = Path("/etc/edge-ssd")
 _SINGLE = "edge-ssd.service"
+_GROUP = "video"  # owns cameras
 _PROPERTIES = (
     "Id,LoadState,ActiveState,SubState,UnitFileState,Result,ExecMainCode,ExecMainStatus,"
     "NRestarts,User,SupplementaryGroups,StatusText"
@@ -27,7 +21,15 @@ _BY_SIGNAL = ("2", "3")
 _STARTS = ("enabled", "enabled-runtime", "static")
 
 
-def units(system: System, *names: str) -> list[dict[str, str]]:
+def checks(path: Path | None, uses_camera: bool) -> tuple[Check, ...]:
+    """Return the checks of the units; path: the configuration, uses_camera: by a device file."""
+    return (
+        Check("camera group", camera_group, required=uses_camera, exit_code=69),
+        Check("service", partial(service, path)),
+    )
+
+
+def units(system: System, *names: str) -> dict[str, dict[str, str]]:
     """Return the properties of the service's units that systemd knows; none without systemd.
 
     names: units that are asked for even where they were never started.
@@ -39,53 +41,30 @@ def units(system: System, *names: str) -> list[dict[str, str]]:
         dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         for block in (answer or "").split("\n\n")
     ]
-    # By name: one that is asked for twice is told twice.
-    found = {block["Id"]: block for block in blocks if block.get("LoadState") == "loaded"}
-    return list(found.values())
+    return {block["Id"]: block for block in blocks if block.get("LoadState") == "loaded"}
 
 
-def unit_of(situation: Situation) -> str:
-    """Return the name of the unit that reads the configuration; empty where none does."""
-    path = situation.path
+def unit_of(path: Path | None, system: System) -> str:
+    """Return the name of the unit that reads a configuration; empty where none does."""
     if path is None:
         return _SINGLE
-    if path.absolute().parent != situation.system.path(_CONFIGS) or path.suffix != ".yaml":
+    if path.absolute().parent != system.path(_CONFIGS) or path.suffix != ".yaml":
         return ""
     return _SINGLE if path.stem == "edge-ssd" else f"edge-ssd@{path.stem}.service"
 
 
-def installed_unit(situation: Situation) -> str:
-    """Return the unit that reads the configuration; empty where systemd knows none."""
-    own = unit_of(situation)
-    return own if own and any(unit["Id"] == own for unit in units(situation.system, own)) else ""
-
-
-def unseen_units(system: System) -> list[str]:
-    """Return the running units whose open files do not show to this user."""
-    if system.is_root:
-        return []
-    return [unit["Id"] for unit in units(system) if unit["ActiveState"] == "active"]
-
-
-def groups(system: System) -> dict[str, int]:
-    """Return the ids of the groups in ``/etc/group``."""
-    lines = [line.split(":") for line in system.read("/etc/group").splitlines()]
-    return {line[0]: int(line[2]) for line in lines if len(line) > 2 and line[2].isdecimal()}
-
-
-def service(situation: Situation) -> Finding:
+def service(path: Path | None, system: System) -> Finding:
     """The configuration's unit can start, is enabled, runs, and needs no restarts.
 
-    Other cameras' units do not decide: what troubles them is a warning.
+    Problems of other cameras' units are warnings.
     """
-    system, own = situation.system, unit_of(situation)
+    own = unit_of(path, system)
     if not system.exists("/run/systemd/system"):
         return skipped("systemd does not run here: start `edge-ssd run --config FILE` yourself")
     found = _in_use(units(system, *filter(None, [own])), own)
     if not found:
         return skipped("not installed as a service: deploy/install.sh does that")
-    evidence = "; ".join(map(_state, found))
-    known = groups(system)
+    evidence, known = "; ".join(map(_state, found)), _groups(system)
     found.sort(key=lambda unit: unit["Id"] != own)
     troubles = [
         trouble if unit["Id"] == own else warn(trouble.evidence, trouble.remedy)
@@ -96,21 +75,53 @@ def service(situation: Situation) -> Finding:
     return next(iter([*failures, *troubles]), ok(evidence))
 
 
-def _in_use(found: list[dict[str, str]], own: str) -> list[dict[str, str]]:
+def camera_group(system: System) -> Finding:
+    """The users that run the program are in the group that owns cameras."""
+    gid = _groups(system).get(_GROUP)
+    if gid is None:
+        return fail(
+            f"there is no group {_GROUP}: systemd cannot start the service (216/GROUP)",
+            f"sudo groupadd --system {_GROUP}, or install udev",
+        )
+    services = units(system).values()
+    for unit in services:
+        member = _GROUP in unit.get("SupplementaryGroups", "").split()
+        if not member and unit.get("User", "") not in ("", "root"):
+            return fail(
+                f"{unit['Id']} runs without the group {_GROUP}",
+                f"give the unit SupplementaryGroups={_GROUP}",
+            )
+    if not system.is_root and gid not in system.groups:
+        return fail(
+            f"this user is not in the group {_GROUP}",
+            f"sudo usermod -aG {_GROUP} $USER, and log in again",
+        )
+    who = "root needs no group" if system.is_root else f"this user is in {_GROUP}"
+    return ok(f"{who}, the service is in {_GROUP}" if services else who)
+
+
+def _groups(system: System) -> dict[str, int]:
+    """Return the ids of the groups in ``/etc/group``."""
+    lines = [line.split(":") for line in system.read("/etc/group").splitlines()]
+    return {line[0]: int(line[2]) for line in lines if len(line) > 2 and line[2].isdecimal()}
+
+
+def _in_use(found: dict[str, dict[str, str]], own: str) -> list[dict[str, str]]:
     """Leave out units that are neither meant to run nor asked about."""
-    template_runs = any(unit["Id"] != _SINGLE and unit["ActiveState"] == "active" for unit in found)
+    template_runs = any(name != _SINGLE and unit["ActiveState"] == "active"
+                        for name, unit in found.items())  # fmt: skip
     asked = "" if own == _SINGLE and template_runs else own
     return [
         unit
-        for unit in found
-        if unit["Id"] == asked
+        for name, unit in found.items()
+        if name == asked
         or unit["ActiveState"] != "inactive"
         or unit.get("UnitFileState") in _STARTS
     ]
 
 
 def _trouble(unit: dict[str, str], evidence: str, known: dict[str, int]) -> Finding | None:
-    name, why = unit["Id"], f"journalctl -u {unit['Id']} -p warning tells why"
+    name, why = unit["Id"], f"journalctl -u {unit['Id']} -p warning shows why"
     missing = [group for group in unit.get("SupplementaryGroups", "").split() if group not in known]
     if missing:
         return fail(
@@ -127,8 +138,8 @@ def _trouble(unit: dict[str, str], evidence: str, known: dict[str, int]) -> Find
 def _unready(unit: dict[str, str], evidence: str) -> Finding | None:
     name = unit["Id"]
     if unit["ActiveState"] == "activating":
-        waits = unit.get("StatusText") or "it has inferred no frame yet"
-        return warn(f"{evidence}; {waits}", "wait, or mend what it waits for")
+        waits = unit.get("StatusText") or "no frame inferred yet"
+        return warn(f"{evidence}; {waits}", "wait, or fix the cause")
     if unit["ActiveState"] not in ("active", "reloading"):
         return warn(evidence, f"sudo systemctl enable --now {name}")
     if unit.get("UnitFileState") not in _STARTS:
@@ -145,7 +156,6 @@ def _state(unit: dict[str, str]) -> str:
         parts.append(f"last ended by {signal.Signals(int(status)).name}")
     elif status != "0":
         parts.append(f"last exit status {status}")
-    restarts = unit.get("NRestarts", "0")
-    if restarts != "0":
-        parts.append(f"{restarts} restart{'s' if restarts != '1' else ''}")
+    restarts = int(unit.get("NRestarts", "0"))
+    parts += [counted(restarts, "restart")] if restarts else []
     return f"{unit['Id']}: {', '.join(filter(None, parts))}"
