@@ -134,11 +134,11 @@ def test_detect_sums_up_what_it_read_found_and_skipped(folder: Path) -> None:
     assert last == "3 frames, 1 detection, 1 unreadable input skipped"
 
 
-def test_check_config_says_that_a_good_file_is_good(folder: Path) -> None:
+def test_check_config_says_that_a_file_is_valid(folder: Path) -> None:
     path = write_config(folder, "{type: images, path: img1.png}")
     finished = edge_ssd("check-config", path)
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert finished.stdout == f"{path}: good\n"
+    assert finished.stdout == f"{path}: valid\n"
 
 
 def test_the_json_schema_command_prints_the_schema() -> None:
