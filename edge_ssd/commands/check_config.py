@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from edge_ssd.commands.options import path_argument, reports_errors
+from edge_ssd.commands.options import path_argument
 from edge_ssd.errors import ConfigError
 
 
@@ -16,7 +16,10 @@ from edge_ssd.errors import ConfigError
 @click.argument("path", type=path_argument, metavar="FILE", required=False)
 @click.option("--json-schema", is_flag=True, help="Print the JSON Schema of the file instead.")
 def check_config(path: Path | None, json_schema: bool) -> None:
-    """Say whether a configuration would run: exit 0, or 78 with each error."""
+    """Validate configuration files.
+
+    Exits with 0, or with 78 and every problem.
+    """
     from edge_ssd import config
 
     if json_schema:
@@ -27,7 +30,6 @@ def check_config(path: Path | None, json_schema: bool) -> None:
     _check(path)
 
 
-@reports_errors
 def _check(path: Path) -> None:
     from edge_ssd import config
     from edge_ssd.service import build

@@ -12,13 +12,15 @@ from edge_ssd import config
 from edge_ssd.board import Sensors
 from edge_ssd.channels import Closed
 from edge_ssd.errors import ConfigError
+from edge_ssd.pipeline.lifecycle import stop_on_signals
 from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.pipeline.publishing import check_delivered
+from edge_ssd.pipeline.stats import Snapshot
 from edge_ssd.pipeline.worker import POLL_S
 from edge_ssd.service import build, outlets, systemd
 from edge_ssd.service.governor import Governor
 from edge_ssd.service.reload import Reloader
-from edge_ssd.service.signals import hangups, stop_on_signals
+from edge_ssd.service.signals import hangups
 from edge_ssd.service.status import Status
 from edge_ssd.service.systemd import Manager
 from edge_ssd.service.watchdog import Watchdog
@@ -29,10 +31,10 @@ STATUS_S = 5.0
 """Seconds between two status lines; the governor looks at the board as often."""
 
 
-def serve(path: Path) -> None:
+def serve(path: Path) -> Snapshot:
     """Run the service that a configuration file describes, to its source's end or a signal.
 
-    Raises the error that ended it.
+    Returns the counters. Raises the error that ended it.
     """
     # The watchdog's SIGABRT, and a crash in a driver, then show where every thread was.
     faulthandler.enable()
@@ -53,6 +55,7 @@ def serve(path: Path) -> None:
             manager.stopping(f"failed: {error}")
             raise
         manager.stopping(last_words)
+    return pipeline.stats.snapshot()
 
 
 class Supervisor:

@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 
 
 class VideoSource(Source):
-    """The frames of one video file, BGR, with ``path`` set.
+    """The frames of one video file, BGR, with ``path`` and ``position_s`` set.
 
     They are turned upright as the file says (OpenCV 4.6 alone turns them the wrong way).
     Capture times are those of reading. A video that breaks off ends there, with one warning.
@@ -66,10 +66,10 @@ class VideoSource(Source):
         if image is None:
             raise EndOfStream
         number, self._number = self._number, self._number + 1
-        captured_ns, captured_at = capture_times()
         return Frame(
-            image, PixelFormat.BGR, self.name, number, captured_ns, captured_at, str(self._path)
-        )
+            image, PixelFormat.BGR, self.name, number, *capture_times(), str(self._path),
+            position_s=self._position_ms / 1000,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close the file."""

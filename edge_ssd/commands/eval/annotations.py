@@ -46,7 +46,7 @@ class Category(BaseModel):
 
 
 class Annotations(BaseModel):
-    """A COCO annotation file: which pictures there are, and what is to be found in them."""
+    """A COCO annotation file: which images there are, and the boxes in them."""
 
     images: list[Image] = Field(min_length=1)
     annotations: list[Box] = Field(min_length=1)

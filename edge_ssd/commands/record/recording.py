@@ -1,4 +1,4 @@
-"""``edge-ssd record``: frames saved as they came, so that a field problem becomes a test."""
+"""Frames saved as they came, so that a problem in the field becomes a test."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import yaml
 
 from edge_ssd.config import Config
 from edge_ssd.errors import DeviceError, PublishError, UsageError
+from edge_ssd.files import beside
 from edge_ssd.pipeline.worker import POLL_S
 from edge_ssd.pixels import bgr
 from edge_ssd.service import build
@@ -124,14 +125,9 @@ def _yaml(values: dict[str, Any]) -> bytes:
 
 def _write_whole(path: Path, data: bytes) -> None:
     """Write a file that appears whole or not at all. Raises OSError."""
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with beside(path) as part:
         part.write_bytes(data)
         part.replace(path)
-    except OSError:
-        with suppress(OSError):
-            part.unlink()
-        raise
 
 
 def _append_whole(path: Path, line: bytes) -> None:
