@@ -80,8 +80,11 @@ files=$stage/usr/lib/edge-ssd
 mkdir -p "$files/deploy/constraints" "$stage/usr/share/doc/edge-ssd" "$stage/DEBIAN"
 cp -R "$here/install.sh" "$here/uninstall.sh" "$here/apt" "$here/udev" "$files/deploy/"
 cp "$pins" "$files/deploy/constraints/"
-cp -R "$checkout/systemd" "$checkout/configs" "$files/"
-cp "$checkout/LICENSE" "$checkout/NOTICE" "$stage/usr/share/doc/edge-ssd/"
+cp -R "$checkout/systemd" "$checkout/configs" "$checkout/docs" "$checkout"/*.md \
+    "$checkout/LICENSE" "$checkout/NOTICE" "$files/"
+for name in configs docs README.md CHANGELOG.md LICENSE NOTICE; do
+    ln -s "../../../lib/edge-ssd/$name" "$stage/usr/share/doc/edge-ssd/"
+done
 if [ -n "$wheels" ]; then
     cp -R "$wheels" "$files/wheels"
 else

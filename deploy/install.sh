@@ -191,10 +191,12 @@ build_environment() {
     else
         pip -r "$pins" "$checkout"
     fi
-    run cp -R "$checkout/configs" "$new/configs"
+    run cp -R "$checkout/configs" "$checkout/docs" "$checkout"/*.md "$checkout/LICENSE" \
+        "$checkout/NOTICE" "$new/"
     run install -m 755 "$here/uninstall.sh" "$new/uninstall.sh"
     step "one frame through the new environment"
     run try_it
+    run write_completion
 }
 
 # Wheels of an earlier checkout would silently bring its code.
@@ -219,6 +221,10 @@ try_it() {
     grep -q '"schema":' "$work/trial.jsonl" || fail "the new environment gave no message"
 }
 
+write_completion() {
+    _EDGE_SSD_COMPLETE=bash_source "$new/bin/edge-ssd" >"$work/completion"
+}
+
 # put MODE FILE TARGET: a power cut leaves the old file or the new one, never a part.
 put() {
     install -D -m "$1" "$2" "$3.next" && sync "$3.next" && mv -f "$3.next" "$3"
@@ -239,17 +245,23 @@ place() {
 }
 
 place_system_files() {
-    step "systemd units, lock folder, udev rules"
+    step "systemd units, lock folder, udev rules, completion for bash"
     systemd=$checkout/systemd
-    place 644 "$systemd/edge-ssd.service" "$units/edge-ssd.service"
+    run write_single_unit
+    place 644 "$work/single" "$units/edge-ssd.service"
     place 644 "$systemd/edge-ssd@.service" "$units/edge-ssd@.service"
     place 644 "$systemd/edge-ssd.tmpfiles" /usr/lib/tmpfiles.d/edge-ssd.conf
     place 644 "$here/udev/60-edge-ssd.rules" /usr/lib/udev/rules.d/60-edge-ssd.rules
+    place 644 "$work/completion" /usr/share/bash-completion/completions/edge-ssd
     run systemd-tmpfiles --create /usr/lib/tmpfiles.d/edge-ssd.conf
     if [ -S /run/udev/control ]; then
         run udevadm control --reload
         run udevadm trigger --subsystem-match=usb --subsystem-match=apex
     fi
+}
+
+write_single_unit() {
+    sed -f "$systemd/single.sed" "$systemd/edge-ssd@.service" >"$work/single"
 }
 
 place_configuration() {

@@ -34,8 +34,9 @@ remove_services() {
 }
 
 remove_files() {
-    for file in tmpfiles.d/edge-ssd.conf udev/rules.d/60-edge-ssd.rules; do
-        rm -f "/usr/lib/$file" "/usr/lib/$file.next" # .next: of an installation that was killed
+    for file in lib/tmpfiles.d/edge-ssd.conf lib/udev/rules.d/60-edge-ssd.rules \
+        share/bash-completion/completions/edge-ssd; do
+        rm -f "/usr/$file" "/usr/$file.next" # .next: of an installation that was killed
     done
     rm -rf /run/lock/edge-ssd
     [ ! -S /run/udev/control ] || udevadm control --reload

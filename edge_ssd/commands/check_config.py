@@ -15,7 +15,8 @@ from edge_ssd.errors import ConfigError
 @click.command("check-config")
 @click.argument("path", type=path_argument, metavar="FILE", required=False)
 @click.option("--json-schema", is_flag=True, help="Print the JSON Schema of the file instead.")
-def check_config(path: Path | None, json_schema: bool) -> None:
+@click.option("--reference", is_flag=True, help="Print a file that explains every option instead.")
+def check_config(path: Path | None, json_schema: bool, reference: bool) -> None:
     """Validate configuration files.
 
     Exits with 0, or with 78 and every problem.
@@ -24,6 +25,9 @@ def check_config(path: Path | None, json_schema: bool) -> None:
 
     if json_schema:
         click.echo(json.dumps(config.json_schema(), indent=2))
+        return
+    if reference:
+        click.echo(config.reference(config.json_schema()), nl=False)
         return
     if path is None:
         raise click.UsageError("Missing argument 'FILE'.")

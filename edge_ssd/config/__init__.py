@@ -11,6 +11,7 @@ from edge_ssd.config.publishers import (
     MqttTls,
     PublisherOptions,
 )
+from edge_ssd.config.reference import reference
 from edge_ssd.config.schema import Config, GovernorOptions
 from edge_ssd.config.sources import (
     FaultOptions,
@@ -43,4 +44,5 @@ __all__ = [
     "json_schema",
     "load",
     "parse",
+    "reference",
 ]

@@ -97,9 +97,8 @@ def of_model(spec: ModelSpec, classes: int) -> Labels:
     Raises LabelsError or ModelError that names the file when the counts do not fit.
     """
     if spec.labels:
-        origin = "it" if spec.labels_path else "its label list"
         try:
-            names, note = match(spec.labels, classes, origin)
+            names, note = match(spec.labels, classes)
         except ModelError as error:
             if spec.labels_path:
                 raise LabelsError(error.problem, error.remedy, spec.labels_path) from None
@@ -112,7 +111,7 @@ def of_model(spec: ModelSpec, classes: int) -> Labels:
     return (None,) * classes
 
 
-def match(lines: Sequence[str | None], classes: int, origin: str) -> tuple[Labels, str]:
+def match(lines: Sequence[str | None], classes: int) -> tuple[Labels, str]:
     """Match names to ``classes`` classes, background not counted; unused ids become None.
 
     Returns the names and one line on how the list was matched.
@@ -125,11 +124,11 @@ def match(lines: Sequence[str | None], classes: int, origin: str) -> tuple[Label
     names = tuple(None if (line or "").strip().lower() in _UNUSED else line for line in lines)
     both = counted(count, "label"), counted(classes, "class")
     if count == classes:
-        _check_not_moved(names, first, origin)
+        _check_not_moved(names, first)
         return names, f"{both[0]} for {both[1]}: class 0 is {_quoted(names)}"
     background = first in _BACKGROUND
     if count == classes + 1 and background:
-        _check_not_moved(names[1:], "", origin)
+        _check_not_moved(names[1:], "")
         return names[1:], (
             f"{both[0]} for {both[1]} and the background, which the first stands for: "
             f"class 0 is {_quoted(names[1:])}"
@@ -141,17 +140,16 @@ def match(lines: Sequence[str | None], classes: int, origin: str) -> tuple[Label
             f"matched to the model's {counted(classes, 'class')} by name"
         )
     raise ModelError(
-        f"{origin} has {both[0]} and the model {both[1]}{_why(count, classes, first)}",
+        f"{both[0]} do not fit the model's {both[1]}{_why(count, classes, first)}",
         _EACH_CLASS,
     )
 
 
-def _check_not_moved(names: Labels, first: str, origin: str) -> None:
+def _check_not_moved(names: Labels, first: str) -> None:
     """Raise ModelError where the names themselves show that they are off by one."""
     if first in _BACKGROUND_WORDS:
         raise ModelError(
-            f"{origin} begins with {first!r} and has no line too many: every name would be off "
-            "by one",
+            f"the first label is {first!r} and none is left over: every name would be off by one",
             'remove that line and name every class, or write "background": true into the '
             "model's manifest if the first column of its scores is the background",
         )
@@ -159,8 +157,8 @@ def _check_not_moved(names: Labels, first: str, origin: str) -> None:
     if moved:
         direction = "late" if moved > 0 else "early"
         raise ModelError(
-            f"{origin} has COCO's names one line too {direction}: class 0 is person, and "
-            f"its line says {_quoted(names)}",
+            f"COCO's names are one line too {direction}: class 0 is person, and its line says "
+            f"{_quoted(names)}",
             "begin with person, or with one line for the background before it",
         )
 

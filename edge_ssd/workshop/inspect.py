@@ -205,7 +205,7 @@ def _labels(model: ModelFit, data: bytes) -> LabelsInfo:
     if spec.labels:
         packed = tuple(labels.packed_in(data)) == spec.labels
         source = "metadata inside" if packed else _manifest_of(spec.path)
-        note = labels.match(spec.labels, model.classes, "it")[1]
+        note = labels.match(spec.labels, model.classes)[1]
     elif named:
         source, note = "assumed", f"none in the file; its {len(names)} classes are taken for COCO's"
     return LabelsInfo(source or "none", len(named), names[0] if names else None, note)

@@ -72,7 +72,7 @@ def test_what_is_nowhere(bundle: Path, name: str) -> None:
 
 
 def test_a_folder_is_no_model(bundle: Path) -> None:
-    with pytest.raises(ModelError, match=r"data is a folder; give the \.tflite file in it"):
+    with pytest.raises(ModelError, match=r"data: it is a folder; give the \.tflite file in it"):
         catalogue.find(str(bundle))
 
 
@@ -232,7 +232,7 @@ def test_models_that_may_not_be_read_are_left_out_with_a_warning(
 def test_a_path_that_may_not_be_looked_at(bundle: Path, tmp_path: Path) -> None:
     secret = put(tmp_path / "secret", "m")
     secret.parent.chmod(0)
-    expected = r"secret/m\.tflite cannot be read: Permission denied; let the user .* read it"
+    expected = r"secret/m\.tflite: cannot be read: Permission denied; let the user .* read it"
     with without_root_rights(), pytest.raises(ModelError, match=expected):
         catalogue.find(str(secret))
     secret.parent.chmod(0o700)

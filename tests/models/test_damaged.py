@@ -217,4 +217,4 @@ def test_damaged_label_files(tmp_path: Path) -> None:
     with bounded():
         for length in range(300):
             path.write_bytes(rng.integers(0, 256, length, np.uint8).tobytes())
-            refused(lambda: labels.fit(labels.read(path), 3, "it"))
+            refused(lambda: labels.match(labels.read(path), 3))

@@ -104,7 +104,7 @@ def test_a_wrong_manifest_inside(values: dict[str, Any], message: str, tmp_path:
 
 def test_a_damaged_manifest_inside(tmp_path: Path) -> None:
     content = with_manifest(raw_heads_model(), name="x").replace(b'"schema"', b'"schema\xff')
-    with pytest.raises(ModelError, match=r"manifest .*m\.tflite cannot be read"):
+    with pytest.raises(ModelError, match=r"manifest .*m\.tflite: cannot be read"):
         load(str(saved(tmp_path, content)))
 
 

@@ -42,18 +42,18 @@ def test_names_in_any_language_and_with_blanks(tmp_path: Path) -> None:
 
 def test_an_empty_line_between_is_a_class_without_a_name(tmp_path: Path) -> None:
     """It must not move the names behind it."""
-    assert labels.fit(read(tmp_path, b"cat\n\ndog\n"), 3, "it") == ("cat", None, "dog")
+    assert labels.match(read(tmp_path, b"cat\n\ndog\n"), 3)[0] == ("cat", None, "dog")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \r\n", b"\xef\xbb\xbf"])
 def test_an_empty_file(content: bytes, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"labels .*labels\.txt is empty; give a text file"):
+    with pytest.raises(ModelError, match=r"labels .*labels\.txt: it is empty; give a text file"):
         read(tmp_path, content)
 
 
 @pytest.mark.parametrize("content", [b"caf\xe9\n", "cat\n".encode("utf-16")])
 def test_a_file_in_another_encoding(content: bytes, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"labels\.txt cannot be read: it is not UTF-8 text"):
+    with pytest.raises(ModelError, match=r"labels\.txt: cannot be read: it is not UTF-8 text"):
         read(tmp_path, content)
 
 
@@ -67,12 +67,12 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", ["???", "background", "BACKGROUND", "__background__", ""])
 def test_a_line_for_the_background_is_dropped(first: str) -> None:
     """Labels are off by one where it is not."""
-    assert labels.fit([first, "cat", "dog"], 2, "it") == ("cat", "dog")
+    assert labels.match([first, "cat", "dog"], 2)[0] == ("cat", "dog")
 
 
 def test_ids_that_are_not_used_have_no_name() -> None:
     lines = ["cat", "n/a", "N/A", "???", None, "unused", "dog"]
-    assert labels.fit(lines, 7, "it") == ("cat", None, None, None, None, None, "dog")
+    assert labels.match(lines, 7)[0] == ("cat", None, None, None, None, None, "dog")
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
@@ -80,16 +80,16 @@ def test_a_wrong_count_is_refused_with_both(count: int) -> None:
     """Four lines, too, unless the first stands for the background."""
     lines = [f"name {index}" for index in range(count)]
     labelled = f"{count} label{'s' * (count != 1)}"
-    with pytest.raises(ModelError, match=f"mine.txt has {labelled} and the model 3 classes"):
-        labels.fit(lines, 3, "mine.txt")
-    with pytest.raises(ModelError, match="it has 4 labels and the model 3 classes"):
-        labels.fit(["cat", "dog", "cow", "hen"], 3, "it")
+    with pytest.raises(ModelError, match=f"{labelled} do not fit the model's 3 classes"):
+        labels.match(lines, 3)
+    with pytest.raises(ModelError, match="4 labels do not fit the model's 3 classes"):
+        labels.match(["cat", "dog", "cow", "hen"], 3)
 
 
 @pytest.mark.parametrize("name", ["coco_labels.txt", "labelmap_91_lines.txt"])
 def test_the_published_lists_name_the_same_90_classes(name: str, shared: Path) -> None:
     """One has a line for the background, one has not: ids must not move."""
-    names = labels.fit(labels.read(shared / "models" / name), 90, name)
+    names = labels.match(labels.read(shared / "models" / name), 90)[0]
     assert (len(names), names[0], names[16], names[89]) == (90, "person", "cat", "toothbrush")
     # 12 is "street sign", which no picture was labelled with.
     assert (names[10], names[11], names[12]) == ("fire hydrant", None, "stop sign")
@@ -97,10 +97,10 @@ def test_the_published_lists_name_the_same_90_classes(name: str, shared: Path) -
 
 def test_the_list_of_91_lines_does_not_fit_91_other_classes(shared: Path) -> None:
     lines = labels.read(shared / "models" / "labelmap_91_lines.txt")
-    with pytest.raises(ModelError, match="it has 91 labels and the model 89 classes"):
-        labels.fit(lines, 89, "it")
-    with pytest.raises(ModelError, match="it has 90 labels and the model 89 classes"):
-        labels.fit(lines[1:], 89, "it")
+    with pytest.raises(ModelError, match="91 labels do not fit the model's 89 classes"):
+        labels.match(lines, 89)
+    with pytest.raises(ModelError, match="90 labels do not fit the model's 89 classes"):
+        labels.match(lines[1:], 89)
 
 
 # --- COCO's names, and names that are off by one ---
@@ -164,38 +164,41 @@ def test_every_common_list_names_the_same_classes(
 REFUSED = {
     "the last line lost": (
         ["???", *coco_lines()[:-1]],
-        "COCO's names one line too late: class 0 is person, and its line says not used",
+        "COCO's names are one line too late: class 0 is person, and its line says not used",
     ),
     "background, the last line lost": (
         ["background", *coco_lines()[:-1]],
-        "begins with 'background' and has no line too many: every name would be off by one; "
+        "the first label is 'background' and none is left over: every name would be off by one; "
         "remove that line and name every class",
     ),
     "the first line lost": (
         [*coco_lines()[1:], "more"],
-        "COCO's names one line too early: class 0 is person, and its line says 'bicycle'; begin "
-        "with person, or with one line for the background before it",
+        "COCO's names are one line too early: class 0 is person, and its line says 'bicycle'; "
+        "begin with person, or with one line for the background before it",
     ),
     "two lines for the background": (
         ["???", "background", *coco_lines()[:-1]],
-        "COCO's names one line too late: class 0 is person, and its line says 'background'",
+        "COCO's names are one line too late: class 0 is person, and its line says 'background'",
     ),
     "91 lines, no background": (
         [*coco_lines(), "more"],
-        "91 labels and the model 90 classes: one too many, and the first, 'person', does not "
-        "stand for the background",
+        "91 labels do not fit the model's 90 classes: one too many, and the first, 'person', does "
+        "not stand for the background",
     ),
     "89 lines": (
         coco_lines()[:-1],
-        "89 labels and the model 90 classes: one too few; is the first column of the scores the "
-        "background, and the manifest says it is not?",
+        "89 labels do not fit the model's 90 classes: one too few; is the first column of the "
+        "scores the background, and the manifest says it is not?",
     ),
     "80 other names": (
         [f"name {n}" for n in range(80)],
-        "80 labels and the model 90 classes; give",
+        "80 labels do not fit the model's 90 classes; give",
     ),
-    "80 of them in another order": (NAMED[::-1], "80 labels and the model 90 classes; give"),
-    "79 of them": (NAMED[:-1], "79 labels and the model 90 classes; give"),
+    "80 of them in another order": (
+        NAMED[::-1],
+        "80 labels do not fit the model's 90 classes; give",
+    ),
+    "79 of them": (NAMED[:-1], "79 labels do not fit the model's 90 classes; give"),
 }
 
 
@@ -214,7 +217,7 @@ def test_a_list_with_gaps_for_a_model_without(tmp_path: Path) -> None:
     model.write_bytes(raw_heads_model(1917, 81, input_shape=(1, 300, 300, 3)))
     for lines in (coco_lines(), ["???", *coco_lines()], NAMED, ["background", *NAMED]):
         assert labels_in_use(model, lines) == tuple(NAMED)
-    with pytest.raises(ModelError, match="COCO's names one line too early"):
+    with pytest.raises(ModelError, match="COCO's names are one line too early"):
         labels_in_use(model, [*NAMED[1:], "more"])
 
 
@@ -233,7 +236,7 @@ def test_a_label_map_that_cannot_be_understood_is_read_as_lines() -> None:
 def test_other_names_may_be_in_any_order() -> None:
     """Only names that are COCO's are taken for moved: a few of them are not."""
     lines = ["bicycle", *(f"name {n}" for n in range(89))]
-    assert labels.fit(lines, 90, "it") == tuple(lines)
+    assert labels.match(lines, 90)[0] == tuple(lines)
 
 
 def test_detections_are_called_the_same_with_any_of_the_lists(demo: Path, tmp_path: Path) -> None:
@@ -253,18 +256,16 @@ def test_the_command_refuses_labels_that_are_off_by_one(demo: Path, tmp_path: Pa
     done = edge_ssd("detect", demo / "images" / "chelsea.jpg", "--labels", path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
-    assert "COCO's names one line too late" in done.stderr
+    assert "COCO's names are one line too late" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
 def test_one_label_for_one_class() -> None:
-    assert labels.match(["face"], 1, "it")[1] == "1 label for 1 class: class 0 is 'face'"
+    assert labels.match(["face"], 1)[1] == "1 label for 1 class: class 0 is 'face'"
 
 
 def test_a_label_file_that_does_not_fit_is_named_not_the_model(tmp_path: Path) -> None:
     early = tmp_path / "early.txt"
     early.write_text("cat\n" * 4)
-    with pytest.raises(
-        ModelError, match=r"the label file \S*early\.txt has 4 labels and the model"
-    ):
+    with pytest.raises(ModelError, match=r"labels \S*early\.txt: 4 labels do not fit the model"):
         Detector(labels=early)

@@ -129,7 +129,7 @@ def test_a_manifest_beside_it_says_the_rest(tmp_path: Path) -> None:
 def test_a_manifest_of_another_file(tmp_path: Path) -> None:
     path = save(tmp_path, raw_heads_model(), name="m")
     Path(path).write_bytes(raw_heads_model(13))
-    with pytest.raises(ModelError, match=r"m\.tflite is not the file its manifest describes: sha"):
+    with pytest.raises(ModelError, match=r"m\.tflite is not the file it describes: sha"):
         load(path)
 
 
@@ -184,6 +184,6 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
 
     path = save(tmp_path, raw_heads_model())
     Path(path).chmod(0)
-    expected = r"m\.tflite cannot be read: Permission denied"
+    expected = r"m\.tflite: cannot be read: Permission denied"
     with without_root_rights(), pytest.raises(ModelError, match=expected):
         load(path)

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
+OTHERS = ("pyproject.toml", "LICENSE", "NOTICE")
 TOOLS = ("mmdebstrap", "systemd-nspawn", "nsenter", "unshare")
 PACKAGES = "systemd,systemd-sysv,dbus,udev,python3,python3-venv,procps"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -144,11 +145,11 @@ def chroot_into(root: Path, *command: object, **environment: str) -> Finished:
 
 def copy_checkout(folder: Path, version: str | None = None) -> Path:
     """Copy what an installation starts from, as of another version if that is given."""
-    for name in ("deploy", "systemd", "configs", "edge_ssd"):
+    for name in ("deploy", "systemd", "configs", "docs", "edge_ssd"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(CHECKOUT / name, folder / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE"):
-        shutil.copy(CHECKOUT / name, folder)
+    for path in (*CHECKOUT.glob("*.md"), *map(CHECKOUT.joinpath, OTHERS)):
+        shutil.copy(path, folder)
     if version:
         init = folder / "edge_ssd" / "__init__.py"
         line = f'__version__ = "{version}"'

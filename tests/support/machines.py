@@ -19,7 +19,8 @@ UNIT = {
     "ExecMainCode": "1", "ExecMainStatus": "0", "NRestarts": "0", "User": "edge-ssd",
     "SupplementaryGroups": "video render plugdev",
 }  # fmt: skip
-SHIPPED = Path(__file__).parents[2] / "systemd/edge-ssd.service"
+TEMPLATE = Path(__file__).parents[2] / "systemd/edge-ssd@.service"
+SHIPPED = TEMPLATE.read_text().replace("edge-ssd-%i", "edge-ssd")
 GROUPS = "root:x:0:\nvideo:x:44:\nrender:x:105:\nplugdev:x:46:\n"
 
 
@@ -51,7 +52,7 @@ class FakeMachine:
         """Run systemd, which tells of the shipped unit over D-Bus as `busctl` prints it."""
         if "systemctl" not in self.answers:
             self.unit()
-        lines = [line.split("=", 1) for line in SHIPPED.read_text().splitlines() if "=" in line]
+        lines = [line.split("=", 1) for line in SHIPPED.splitlines() if "=" in line]
         told: dict[str, object] = {"User": "edge-ssd"}
         told |= {name: value for name, value in lines if name in ("ProtectSystem", "ProtectHome")}
         told |= {name: value == "yes" for name, value in lines if name == "PrivateTmp"}

@@ -15,8 +15,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import NamedTuple
 
-TAG = '"first"'
-
 
 class Exchange(NamedTuple):
     """One request, the content it should get, and the socket to answer on, byte by byte."""
@@ -97,30 +95,16 @@ class MisbehavingServer:
 
 
 def good(exchange: Exchange) -> None:
-    """The content, or the part that is asked for if it is still the same."""
-    asked = exchange.headers.get("Range", "")
-    start = int(asked[len("bytes=") : -1]) if asked else 0
-    total = len(exchange.content)
-    if asked and exchange.headers.get("If-Range") == TAG:
-        span = f"bytes {start}-{total - 1}/{total}"
-        exchange.head("206 Partial", Content_Length=total - start, Content_Range=span, ETag=TAG)
-        exchange.send(exchange.content[start:])
-    else:
-        whole(exchange)
-
-
-def whole(exchange: Exchange, tag: str = TAG) -> None:
-    """All of it, whatever part is asked for."""
-    exchange.head("200 OK", Content_Length=len(exchange.content), ETag=tag)
+    exchange.head("200 OK", Content_Length=len(exchange.content))
     exchange.send(exchange.content)
 
 
 # --- Too little, too much, something else ---
 
 
-def truncates(exchange: Exchange, tag: str = TAG) -> None:
+def truncates(exchange: Exchange) -> None:
     """100 bytes of what is promised, then it hangs up."""
-    exchange.head("200 OK", Content_Length=len(exchange.content), ETag=tag)
+    exchange.head("200 OK", Content_Length=len(exchange.content))
     exchange.send(exchange.content[:100])
 
 
@@ -162,7 +146,7 @@ def endless(exchange: Exchange) -> None:
 
 
 def wrong_bytes(exchange: Exchange) -> None:
-    exchange.head("200 OK", Content_Length=len(exchange.content), ETag=TAG)
+    exchange.head("200 OK", Content_Length=len(exchange.content))
     exchange.send(exchange.content[:-1] + bytes([exchange.content[-1] ^ 1]))
 
 
@@ -221,7 +205,7 @@ def stalls_in_headers(exchange: Exchange) -> None:
 
 
 def stalls_midway(exchange: Exchange) -> None:
-    exchange.head("200 OK", Content_Length=len(exchange.content), ETag=TAG)
+    exchange.head("200 OK", Content_Length=len(exchange.content))
     exchange.send(exchange.content[:100])
     exchange.stall()
 
@@ -240,19 +224,11 @@ def endless_headers(exchange: Exchange) -> None:
         exchange.send(b"X: y\r\n" * 1000)
 
 
-# --- Parts that were not asked for ---
+# --- A part that was not asked for ---
 
 
 def other_part(exchange: Exchange) -> None:
     total = len(exchange.content)
     span = f"bytes 50-{total - 1}/{total}"
-    exchange.head("206 Partial", Content_Length=total - 50, Content_Range=span, ETag=TAG)
+    exchange.head("206 Partial", Content_Length=total - 50, Content_Range=span)
     exchange.send(exchange.content[50:])
-
-
-def part_of_another_file(exchange: Exchange) -> None:
-    """The right part, of a file with another tag: If-Range is ignored."""
-    total = len(exchange.content)
-    span = f"bytes 100-{total - 1}/{total}"
-    exchange.head("206 Partial", Content_Length=total - 100, Content_Range=span, ETag='"second"')
-    exchange.send(bytes(total - 100))

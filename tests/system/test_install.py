@@ -38,10 +38,11 @@ def installed(machine: Machine) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def second(srv: Path) -> Path:
-    """A newer version, with another sample."""
+    """A newer version, with another sample and another unit."""
     checkout = copy_checkout(srv / "second", "7.7")
-    with (checkout / "configs" / "service.yaml").open("a") as sample:
-        sample.write("# The new sample.\n")
+    for changed in ("configs/service.yaml", "systemd/edge-ssd@.service"):
+        with (checkout / changed).open("a") as file:
+            file.write("# Of the new version.\n")
     add_wheel(checkout, srv / "first" / "wheels")
     return checkout
 
@@ -194,6 +195,35 @@ def test_everything_is_compiled(installed: Machine) -> None:
     assert uncompiled == []
 
 
+def test_the_documents_are_where_messages_say(installed: Machine) -> None:
+    for document in ("docs/coral.md", "docs/service.md", "README.md", "CHANGELOG.md"):
+        assert installed.path(f"/opt/edge-ssd.a/{document}").read_text().startswith("# ")
+    checked = installed.run("edge-ssd", "check-config", "/opt/edge-ssd/configs/reference.yaml")
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_bash_completes_commands(installed: Machine) -> None:
+    script = (
+        ". /usr/share/bash-completion/completions/edge-ssd; complete -p edge-ssd; "
+        "COMP_WORDS=(edge-ssd check-); COMP_CWORD=1; _edge_ssd_completion edge-ssd; "
+        'echo "${COMPREPLY[@]}"'
+    )
+    told = installed.ask("bash", "-c", script).splitlines()
+    assert told == ["complete -o nosort -F _edge_ssd_completion edge-ssd", "check-config"]
+
+
+@pytest.mark.parametrize(
+    ("line", "begins"),
+    [
+        (guide('eval "$(_EDGE_SSD_COMPLETE=zsh_source edge-ssd)"'), "#compdef edge-ssd"),
+        (guide("_EDGE_SSD_COMPLETE=fish_source edge-ssd | source"), "function _edge_ssd"),
+    ],
+)
+def test_other_shells_get_their_completion(installed: Machine, line: str, begins: str) -> None:
+    (command,) = re.findall(r"\w+=\w+ edge-ssd", line)
+    assert installed.ask("env", *command.split()).startswith(begins)
+
+
 def test_the_second_run_changes_nothing(installed: Machine) -> None:
     """Not even that the user does not want the service at boot."""
     installed.run("systemctl", "disable", "edge-ssd", check=True)
@@ -219,6 +249,8 @@ def test_an_upgrade_keeps_what_the_user_wrote(installed: Machine, second: Path) 
     sample = (second / "configs" / "service.yaml").read_text()
     assert installed.path(f"{CONFIG}.new").read_text() == sample
     assert dropin.exists()
+    for unit in ("edge-ssd", "edge-ssd@garden"):
+        assert "# Of the new version." in installed.ask("systemctl", "cat", unit)
     assert "MINE=1" in installed.unit("Environment")
     assert len(list(installed.path("/opt").iterdir())) == 2  # the link, and no older version
     for unit, process in processes.items():

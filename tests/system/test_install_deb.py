@@ -51,6 +51,8 @@ def test_its_whole_life(clean: Machine, srv: Path) -> None:
     assert machine.unit("ActiveState") == "active"
     wait_for_more(machine)
 
+    assert "# The service" in machine.ask("cat", "/usr/share/doc/edge-ssd/docs/service.md")
+    assert machine.ask("edge-ssd", "check-config", "/usr/share/doc/edge-ssd/configs/reference.yaml")
     by_hand = install(machine)
     assert by_hand.returncode == 1
     assert "the Debian package edge-ssd is installed" in by_hand.stdout

@@ -43,7 +43,7 @@ def killers(srv: Path) -> Path:
 def renewed(srv: Path) -> Path:
     """A newer version, with another unit."""
     checkout = copy_checkout(srv / "renewed", "7.9")
-    with (checkout / "systemd" / "edge-ssd.service").open("a") as unit:
+    with (checkout / "systemd" / "edge-ssd@.service").open("a") as unit:
         unit.write("# The new unit.\n")
     add_wheel(checkout, srv / "first" / "wheels")
     return checkout
@@ -96,7 +96,7 @@ def test_an_upgrade_never_leaves_the_service_unable_to_start(
     assert install(machine).returncode == 0
     old = machine.ask("edge-ssd", "--version")
     for at, new in (
-        ("install -D -m 644 /srv/renewed/systemd/edge-ssd.service", False),
+        ("install -D -m 644 /opt/edge-ssd.tmp/single", False),
         ("mv -T /opt/edge-ssd.next", False),
         ("systemctl reset-failed", True),
         ("rm -f /opt/edge-ssd.begun", True),  # the version before is still there

@@ -68,5 +68,5 @@ def test_a_folder_of_wheels_is_filled_for_a_pi(tmp_path: Path) -> None:
     script = line.replace("python3 deploy", f"{sys.executable} {CHECKOUT}/deploy")
     run(*script.split(), check=True, cwd=tmp_path)
     wheels = {path.name.split("-")[0] for path in (tmp_path / "wheels").iterdir()}
-    names = {name.replace("-", "_").lower() for name in pinned("armv7l-py311")}
-    assert {name.lower() for name in wheels} == names | {"edge_ssd"}
+    names = {canonicalize_name(name) for name in pinned("armv7l-py311")}
+    assert {canonicalize_name(name) for name in wheels} == names | {"edge-ssd"}

@@ -145,7 +145,7 @@ def test_with_a_network_and_without_systemd(root: Path) -> None:
     shutil.copy("/etc/resolv.conf", root / "etc" / "resolv.conf")
     chroot_into(root, "dpkg", "--remove", "--force-depends", "procps")
     shutil.copytree(
-        booted.CHECKOUT, root / "checkout", ignore=shutil.ignore_patterns(".*", "tests", "docs")
+        booted.CHECKOUT, root / "checkout", ignore=shutil.ignore_patterns(".*", "tests")
     )
     dry = chroot_into(root, "env", "-C", "/checkout", *guide("deploy/install.sh --dry-run").split())
     assert "apt-get install -y --no-install-recommends procps" in dry.stdout

@@ -89,7 +89,7 @@ def pull_model(
     from tqdm import tqdm
 
     from edge_ssd.models import catalogue
-    from edge_ssd.models.pull import pull
+    from edge_ssd.workshop.pull import pull
 
     with tqdm(unit="B", unit_scale=True, disable=None, leave=False) as bar:
 

@@ -19,7 +19,7 @@ STARTS = "starts Python again and again, seconds each here, and waits for no mor
 LAST_WORDS = "quotes the last words of a process that dies; qemu adds its own"
 MINUTES = "takes minutes here, and the arithmetic in it is that of tests which are run"
 PYTHON_ALONE = "minutes of Python, the same on every processor"
-PULL = "tests/models/pull/test_pull_"
+PULL = "tests/workshop/pull/test_pull_"
 ISOLATED, DRIFT = "tests/inference/test_subprocess", "tests/inference/test_drift"
 MAP = "test_map_of_the_deployed_path[tflite-runtime-ssdlite_mobilenet_v2_coco-0.313]"
 NOT_RUN = {
@@ -40,7 +40,7 @@ NOT_RUN = {
     f"{PULL}command.py": PYTHON_ALONE,
     f"{PULL}faults.py": PYTHON_ALONE,
     f"{PULL}folder.py": PYTHON_ALONE,
-    f"{PULL}resumed.py": PYTHON_ALONE,
+    f"{PULL}retried.py": PYTHON_ALONE,
     f"{PULL}trust.py": PYTHON_ALONE,
     f"{PULL}ways.py": PYTHON_ALONE,
     f"tests/commands/test_eval_coco.py::{MAP}": "0.318 on ARM: 0.0004 past the tolerance",

@@ -56,7 +56,7 @@ def test_a_prepared_file_has_no_manifest_to_be_packed(
 def test_a_manifest_of_another_file(inspect_bytes: Callable[..., Report]) -> None:
     report = inspect_bytes(raw_heads_model(kinds=INT8), file={"sha256": "0" * 64})
     assert report.kind.value == "ssd_heads"
-    assert "is not the file its manifest describes" in report.problem
+    assert "is not the file it describes" in report.problem
 
 
 def test_a_file_of_the_folder_is_not_taken_for_the_model_of_its_name(
@@ -100,7 +100,7 @@ def test_how_packed_labels_are_matched(
 def test_packed_labels_that_do_not_fit(inspect_bytes: Callable[..., Report]) -> None:
     report = inspect_bytes(labelled("a\nb\n"))
     assert not report.usable
-    assert "2 labels and the model 3 classes: one too few" in report.problem
+    assert "2 labels do not fit the model's 3 classes: one too few" in report.problem
 
 
 def test_classes_that_nothing_names(inspect_bytes: Callable[..., Report]) -> None:

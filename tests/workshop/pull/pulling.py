@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,11 @@ from support.misbehaving_server import MisbehavingServer
 from support.tflite_models import raw_heads_model
 
 from edge_ssd.models import catalogue
-from edge_ssd.models.download import Patience
-from edge_ssd.models.pull import Pulled, pull
+from edge_ssd.workshop.pull import Pulled, pull
 
 FAILED, UNAVAILABLE = 1, 69
+STALL_S = "edge_ssd.workshop.pull.STALL_S"
 MODEL = raw_heads_model(75, 4, input_shape=(1, 48, 48, 3))
-HURRIED = Patience(wait=lambda _: None)
-STALLED = replace(HURRIED, stall_s=0.5)  # long enough for who does not stall
 
 
 def sha256(content: bytes) -> str:
@@ -53,21 +49,15 @@ def offer_of_zip(content: bytes) -> dict[str, Any]:
     return offer(url=url, sha256=sha256(content), member=inside)
 
 
-def pull_from(
-    server: MisbehavingServer, name: str, folder: Path, trust: bool = False,
-    patience: Patience = HURRIED,
-) -> Pulled:  # fmt: skip
+def pull_from(server: MisbehavingServer, name: str, folder: Path, trust: bool = False) -> Pulled:
     """Pull, and look at every step whether the name is given too early."""
 
     def early(_done: int, _total: int | None) -> None:
         assert not (folder / f"{name}.tflite").exists()
 
-    return pull(name, folder, server.url, trust, early, patience)
+    return pull(name, folder, server.url, trust, early)
 
 
 def named(folder: Path) -> list[str]:
-    """The files that a user sees; hidden ones may only be the beginnings of a download."""
-    names = sorted(path.name for path in folder.iterdir())
-    hidden = [name for name in names if name.startswith(".")]
-    assert all(re.fullmatch(r"\.\w+\.(part|part\.json|lock)", name) for name in hidden), hidden
-    return [name for name in names if not name.startswith(".")]
+    """The files there, hidden ones too."""
+    return sorted(path.name for path in folder.iterdir())

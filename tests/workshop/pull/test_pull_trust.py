@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from models.pull.pulling import MODEL, named, offer, pull_from, sha256
 from support import misbehaving_server as serve
 from support.misbehaving_server import MisbehavingServer
 from support.tflite_models import raw_heads_model
+from workshop.pull.pulling import MODEL, named, offer, pull_from, sha256
 
 from edge_ssd.errors import EdgeSsdError
 

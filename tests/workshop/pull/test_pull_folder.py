@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import threading
+import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from models.pull.pulling import FAILED, HURRIED, MODEL, named, offer, pull_from, sha256
 from support import misbehaving_server as serve
 from support.misbehaving_server import MisbehavingServer
 from support.privileges import without_root_rights
 from support.tflite_models import raw_heads_model
+from workshop.pull.pulling import FAILED, MODEL, named, offer, pull_from, sha256
 
 from edge_ssd.errors import EdgeSsdError
-from edge_ssd.models.download import DownloadError, Patience
-from edge_ssd.models.pull import Pulled, PullError, pull
+from edge_ssd.workshop.pull import DownloadError, Pulled, PullError, pull
 
 
 def test_a_second_pull_asks_nobody(folder: Path) -> None:
@@ -35,9 +34,9 @@ def test_a_damaged_model_is_replaced_by_the_right_one_only(folder: Path) -> None
         path = pull_from(server, "sized", folder).path
         path.write_bytes(b"damaged")
         with pytest.raises(EdgeSsdError, match="not the published"):
-            pull("sized", folder, server.url, patience=HURRIED)
+            pull("sized", folder, server.url)
         assert path.read_bytes() == b"damaged"
-        assert pull("sized", folder, server.url, patience=HURRIED).fresh
+        assert pull("sized", folder, server.url).fresh
     assert path.read_bytes() == MODEL
 
 
@@ -95,33 +94,36 @@ def test_a_folder_in_the_models_place_is_told_before_anything_is_fetched(folder:
 
 def pull_from_anywhere(name: str, folder: Path, server: MisbehavingServer) -> Pulled:
     """Pull to where something is already."""
-    return pull(name, folder, server.url, patience=HURRIED)
+    return pull(name, folder, server.url)
 
 
-def test_one_process_at_a_time(folder: Path) -> None:
-    def wait_for_the_silent() -> None:
-        with pytest.raises(DownloadError):
-            pull_from(server, "sized", folder, patience=Patience(attempts=1))
+def test_two_pulls_of_a_model_at_once_do_not_disturb_each_other(folder: Path) -> None:
+    pulled: list[Pulled] = []
 
-    with MisbehavingServer(MODEL, serve.silent) as server:
-        first = threading.Thread(target=wait_for_the_silent)
-        first.start()
-        assert server.asked.wait(10)
-        with pytest.raises(PullError, match=r"another process is pulling .*; wait for its end"):
-            pull_from(server, "sized", folder)
-        assert named(folder) == []
-    first.join(10)
-    assert not first.is_alive()
+    def second(_done: int, _total: int | None) -> None:
+        if not pulled:
+            pulled.append(pull("sized", folder, server.url))
+
+    with MisbehavingServer(MODEL, serve.good) as server:
+        pulled.append(pull("sized", folder, server.url, progress=second))
+    assert len(server.requests) == 2
+    assert pulled == [Pulled(folder / "sized.tflite", sha256(MODEL), fresh=True)] * 2
+    assert (folder / "sized.tflite").read_bytes() == MODEL
+    assert named(folder) == ["sized.json", "sized.tflite"]
 
 
-def test_a_full_disk(folder: Path) -> None:
-    folder.mkdir()
-    (folder / ".sized.part").symlink_to("/dev/full")
-    with (
-        MisbehavingServer(MODEL, serve.good) as server,
-        pytest.raises(PullError, match="No space left on device; free some space, or name"),
-    ):
-        pull_from(server, "sized", folder)
+@pytest.mark.parametrize("room", [100, len(MODEL) - 1])
+def test_a_full_disk(room: int, folder: Path) -> None:
+    """As far as a limit on the size of files tells."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with MisbehavingServer(MODEL, serve.good) as server:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+        try:
+            with pytest.raises(PullError, match="sized: File too large; free some space, or name"):
+                pull_from(server, "sized", folder)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(server.requests) == 1
     assert named(folder) == []
 
 

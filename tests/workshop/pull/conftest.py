@@ -1,15 +1,17 @@
-"""A catalogue of the tests' own, and no proxy between them and their server."""
+"""A catalogue of the tests' own, no proxy between them and their server, and no waiting."""
 
 from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from models.pull.pulling import MODEL, ZIP, offer, offer_of_zip, sha256
+from workshop.pull.pulling import MODEL, ZIP, offer, offer_of_zip, sha256
 
 from edge_ssd.models import catalogue
 
@@ -20,6 +22,23 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that would have been waited between the attempts."""
+    seconds: list[float] = []
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=seconds.append))
+    return seconds
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files."""
+    path = tmp_path / "temporary"
+    path.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(path))
+    return path
 
 
 @pytest.fixture(autouse=True)
