@@ -121,7 +121,7 @@ DETECT: dict[str, tuple[Case, int, str]] = {
         FAILED,
         r"predicts 7 boxes .* manifest odd\.json",
     ),
-    "too few labels": (labels_of("a\nb\n"), FAILED, r"2 labels and the model 3 classes"),
+    "too few labels": (labels_of("a\nb\n"), FAILED, r"2 labels do not fit the model's 3 classes"),
     "no labels in the file": (labels_of(""), FAILED, r"labels\.txt: (it )?is empty"),
     "broken video": (input_of("a.mp4", b"\0" * 500), FAILED, r"a\.mp4"),
     "taken folder": (a_file_where_the_pictures_should_go, FAILED, r"taken cannot be made"),
