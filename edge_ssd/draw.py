@@ -1,11 +1,10 @@
-"""Pictures for people: boxes, labels and scores drawn on a copy of the frame."""
+"""Annotated images: boxes, labels and scores drawn on a copy of the frame."""
 
 from __future__ import annotations
 
 import colorsys
 import unicodedata
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -15,59 +14,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ssd.errors import PublishError
+from edge_ssd.files import replacing
 from edge_ssd.types import Detections
 
 Image = NDArray[np.uint8]
-Box = NDArray[np.int_]  # xmin, ymin, xmax, ymax in pixels
+Boxes = NDArray[np.int_]  # (N, 4) xmin, ymin, xmax, ymax in pixels
 Color = tuple[int, int, int]  # blue, green, red
 
-# A picture whose longer side is shorter than this is enlarged, or its text would be unreadable.
+# An image whose longer side is shorter than this is enlarged, or its text would be unreadable.
 _READABLE_PIXELS = 480
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PIXELS = 21  # height of a capital letter of this font at scale 1
+_SMALLEST_CAPITAL = 8
+_TEXT_SIZES = (1.0, 0.75, 0.5)  # of the usual one, tried until every label has a place
+_MAX_HIDDEN = 0.1  # share of a box that all labels together may cover
+_OPACITY = 0.6  # of a label that covers a part of a box
 _JPEG_QUALITY = 90
 
 
 def annotate(image: Image, detections: Detections) -> Image:
     """Return a copy of a (height, width, 3) uint8 BGR image with boxes, labels and scores drawn.
 
-    Lines and letters grow with the picture; a picture too small for text is enlarged by a
-    whole factor. A class has the same colour in every picture.
+    Lines and letters grow with the image; an image too small for text is enlarged by a whole
+    factor. A class has the same colour in every image. In a crowded image the text is smaller,
+    and a label for which no place is left is omitted: labels never cover each other, nor
+    together more than a tenth of any box.
     """
     image, factor = _canvas(image)
-    pen = _Pen.for_picture(image)
     boxes = np.rint(detections.boxes_xyxy_pixels() * factor).astype(int)
-    class_ids = detections.class_ids.tolist()
-    # Best last, so that it lies on top; but its label chooses its place first.
-    for box, class_id in zip(boxes[::-1], class_ids[::-1], strict=True):
-        pen.draw_box(image, box, class_color(class_id))
-    plates: list[_Plate] = []
-    for box, class_id, score in zip(boxes, class_ids, detections.scores.tolist(), strict=True):
-        text = f"{_drawable(detections.label(class_id))} {score:.0%}"
-        plates.append(pen.place(text, box, plates))
-    for plate, class_id in zip(plates[::-1], class_ids[::-1], strict=True):
-        pen.draw_plate(image, plate, class_color(class_id))
+    colors = [class_color(class_id) for class_id in detections.class_ids.tolist()]
+    for box, color in zip(boxes[::-1], colors[::-1], strict=True):  # the best one on top
+        _draw_box(image, box, color)
+    texts = [f"{_drawable(found.label)} {found.score:.0%}" for found in detections]
+    for plate in _layout(texts, colors, boxes, image):
+        plate.draw(image)
     return image
 
 
 def save(path: Path, image: Image) -> None:
-    """Write a (height, width, 3) uint8 BGR picture in the format that the extension says.
+    """Write a (height, width, 3) uint8 BGR image in the format that the extension says.
 
     The file appears whole or not at all; its folder is made where missing. Raises
     PublishError when it cannot be written or the extension is unknown.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
         _, data = cv2.imencode(path.suffix, image, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data.tobytes())
-        part.replace(path)
+        with replacing(path, sync=False) as part:
+            part.write_bytes(data.tobytes())
     except cv2.error as error:
         raise PublishError(f"{path}: {error.err}", "use a name that ends in .jpg") from error
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise PublishError(f"{path}: {error.strerror}", "choose another folder") from error
 
 
@@ -86,102 +84,114 @@ class _Plate:
     """A label's text and the filled rectangle behind it, pixels."""
 
     text: str
+    color: Color
     font_scale: float
-    x: int
-    y: int
-    width: int
-    height: int
-
-    def overlap(self, other: _Plate) -> int:
-        """Pixels that both cover."""
-        width = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
-        height = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        return max(0, width) * max(0, height)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pen:
-    """Draws on pictures of one size; line width, letter height and padding in pixels."""
-
-    picture_width: int
-    picture_height: int
-    line: int
-    capital: int
     pad: int
+    corners: Boxes  # (4,)
+    opacity: float
 
-    @classmethod
-    def for_picture(cls, image: Image) -> _Pen:
-        height, width = image.shape[:2]
-        size = (height * width) ** 0.5
-        capital = max(10, round(size / 50))
-        return cls(width, height, max(2, round(size / 280)), capital, round(capital * 0.45))
-
-    def draw_box(self, image: Image, box: Box, color: Color) -> None:
-        """Draw the outline of xmin, ymin, xmax, ymax, wholly inside the picture."""
-        inset = self.line // 2
-        low = np.maximum(box[:2], inset)
-        last = np.array([self.picture_width, self.picture_height]) - 1 - inset
-        high = np.minimum(box[2:], last)
-        corners = low.tolist(), np.maximum(low, high).tolist()
-        # A dark rim keeps the line visible on a background of its own colour.
-        rim = self.line + max(2, self.line // 2)
-        cv2.rectangle(image, *corners, _darker(color), rim, cv2.LINE_AA)
-        cv2.rectangle(image, *corners, color, self.line, cv2.LINE_AA)
-
-    def place(self, text: str, box: Box, taken: Sequence[_Plate]) -> _Plate:
-        """Find the place at the box where the label covers least of those that are taken."""
-        scale, text_width = self._fit(text)
-        width, height = text_width + 2 * self.pad, self.capital + 2 * self.pad
-        plates = [
-            _Plate(text, scale, max(0, min(x, self.picture_width - width)), y, width, height)
-            for x, y in self._places(box, width, height)
-            if 0 <= y <= self.picture_height - height
-        ] or [_Plate(text, scale, 0, 0, width, height)]
-        return min(plates, key=lambda plate: sum(map(plate.overlap, taken)))
-
-    def draw_plate(self, image: Image, plate: _Plate, color: Color) -> None:
-        """Fill the plate and write its text in black or white, whichever can be read."""
-        corner = (plate.x + plate.width - 1, plate.y + plate.height - 1)
-        cv2.rectangle(image, (plate.x, plate.y), corner, color, cv2.FILLED)
+    def draw(self, image: Image) -> None:
+        left, top, right, bottom = self.corners.tolist()
+        behind = image[top:bottom, left:right]
+        behind[:] = np.rint(np.array(self.color) * self.opacity + behind * (1 - self.opacity))
         # A little high in its plate, for the tails of letters such as p.
-        origin = (plate.x + self.pad, plate.y + self.capital + self.pad - self.pad // 5)
-        thickness, ink = _thickness(plate.font_scale), _readable_on(color)
-        cv2.putText(image, plate.text, origin, _FONT, plate.font_scale, ink, thickness, cv2.LINE_AA)
-
-    def _fit(self, text: str) -> tuple[float, int]:
-        """Font scale and width of a text, smaller than usual where the picture is narrow."""
-        scale = self.capital / _CAPITAL_PIXELS
-        width = _text_width(text, scale)
-        room = max(1, self.picture_width - 2 * self.pad)
-        if width > room:
-            scale *= room / width
-            width = min(room, _text_width(text, scale))
-        return scale, width
-
-    def _places(self, box: Box, width: int, height: int) -> list[tuple[int, int]]:
-        """Top left corners for a plate, best first: above, inside, below, beside the box."""
-        left, top, right, bottom = box.tolist()
-        edge = self.line // 2
-        lefts = (left - edge, right + edge - width, (left + right - width) // 2)
-        tops = (top - edge - height + 1, max(0, top - edge), bottom + edge, bottom - height)
-        return [(x, y) for y in tops for x in lefts] + [(right, top), (left - width, top)]
+        origin = (left + self.pad, bottom - self.pad - self.pad // 5)
+        ink, thickness = _readable_on(behind.mean((0, 1))), _thickness(self.font_scale)
+        cv2.putText(image, self.text, origin, _FONT, self.font_scale, ink, thickness, cv2.LINE_AA)
 
 
-def _text_width(text: str, font_scale: float) -> int:
-    return int(cv2.getTextSize(text, _FONT, font_scale, _thickness(font_scale))[0][0])
+def _draw_box(image: Image, box: Boxes, color: Color) -> None:
+    """Draw the outline of xmin, ymin, xmax, ymax, wholly inside the image."""
+    line = _line(image)
+    last = np.array(image.shape[1::-1]) - 1 - line // 2
+    low, high = np.clip(box.reshape(2, 2), line // 2, last).tolist()
+    # A dark rim keeps the line visible on a background of its own colour.
+    dark = (color[0] // 4, color[1] // 4, color[2] // 4)
+    cv2.rectangle(image, low, high, dark, line + max(2, line // 2), cv2.LINE_AA)
+    cv2.rectangle(image, low, high, color, line, cv2.LINE_AA)
+
+
+def _layout(
+    texts: Sequence[str], colors: Sequence[Color], boxes: Boxes, image: Image
+) -> list[_Plate]:
+    """Return the labels that have a place, in the largest letters in which all have one."""
+    usual = max(10, round(_side(image) / 50))
+    for size in _TEXT_SIZES:
+        capital = max(_SMALLEST_CAPITAL, round(usual * size))
+        plates = _place(texts, colors, boxes, image, capital)
+        if len(plates) == len(texts):
+            break
+    return plates
+
+
+def _place(
+    texts: Sequence[str], colors: Sequence[Color], boxes: Boxes, image: Image, capital: int
+) -> list[_Plate]:
+    """Place each label, the first ones first, where it covers least, or not at all."""
+    pad = round(capital * 0.45)
+    areas = np.maximum(1, np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))
+    hidden, taken = np.zeros(len(boxes)), np.zeros((0, 4), int)
+    plates = []
+    for text, color, box in zip(texts, colors, boxes, strict=True):
+        scale, width = _fit(text, capital, max(1, image.shape[1] - 2 * pad))
+        places = _places(box, width + 2 * pad, capital + 2 * pad, image)
+        shares = _overlaps(places, boxes) / areas
+        allowed = ~_overlaps(places, taken).any(1) & (hidden + shares <= _MAX_HIDDEN).all(1)
+        if allowed.any():
+            best = np.where(allowed, shares.sum(1), np.inf).argmin()
+            opacity = _OPACITY if shares[best].any() else 1.0
+            plates.append(_Plate(text, color, scale, pad, places[best], opacity))
+            hidden += shares[best]
+            taken = np.vstack([taken, places[best]])
+    return plates
+
+
+def _places(box: Boxes, width: int, height: int, image: Image) -> Boxes:
+    """(K, 4) places of a plate inside the image, best first: above, inside, below, beside."""
+    left, top, right, bottom = box.tolist()
+    edge, (rows, columns) = _line(image) // 2, image.shape[:2]
+    lefts = (left - edge, right + edge - width, (left + right - width) // 2)
+    tops = (top - edge - height + 1, max(0, top - edge), bottom + edge, bottom - height)
+    beside = [(x, y) for x in (right, left - width) for y in (top, bottom - height)]
+    corners = np.array([(x, y) for y in tops for x in lefts] + beside)
+    corners[:, 0] = np.clip(corners[:, 0], 0, max(0, columns - width))
+    corners = corners[(corners[:, 1] >= 0) & (corners[:, 1] + height <= rows)]
+    return np.hstack([corners, corners + np.array([width, height])])
+
+
+def _overlaps(some: Boxes, others: Boxes) -> Boxes:
+    """(S, O) pixels that each two of (S, 4) and (O, 4) have in common."""
+    low = np.maximum(some[:, None, :2], others[:, :2])
+    high = np.minimum(some[:, None, 2:], others[:, 2:])
+    return cast("Boxes", np.maximum(0, high - low).prod(axis=2))
+
+
+def _fit(text: str, capital: int, room: int) -> tuple[float, int]:
+    """Font scale and width of a text, smaller than usual where the image is narrow."""
+    scale = capital / _CAPITAL_PIXELS
+    width = cv2.getTextSize(text, _FONT, scale, _thickness(scale))[0][0]
+    return scale * min(1.0, room / width), min(width, room)
 
 
 def _thickness(font_scale: float) -> int:
     return max(1, round(font_scale * 2))
 
 
+def _line(image: Image) -> int:
+    return max(2, round(_side(image) / 280))
+
+
+def _side(image: Image) -> float:
+    """Side of a square as large as the image, pixels."""
+    return float((image.shape[0] * image.shape[1]) ** 0.5)
+
+
 def _canvas(image: Image) -> tuple[Image, int]:
     """A copy, enlarged where needed, and the factor."""
-    height, width = image.shape[:2]
-    factor = max(1, -(-_READABLE_PIXELS // max(width, height)))
+    factor = max(1, -(-_READABLE_PIXELS // max(image.shape[:2])))
     copy = np.array(image, order="C")
     if factor > 1:
-        size = (width * factor, height * factor)
+        size = (image.shape[1] * factor, image.shape[0] * factor)
         copy = cast("Image", cv2.resize(copy, size, interpolation=cv2.INTER_CUBIC))
     return copy, factor
 
@@ -192,12 +202,7 @@ def _drawable(text: str) -> str:
     return "".join(bare).encode("ascii", "replace").decode("ascii")
 
 
-def _darker(color: Color) -> Color:
-    blue, green, red = (channel // 4 for channel in color)
-    return blue, green, red
-
-
-def _readable_on(color: Color) -> Color:
+def _readable_on(color: Sequence[float] | NDArray[np.float64]) -> Color:
     """Black or white ink, by WCAG 2 relative luminance; contrast 3.5 at least.
 
     WCAG would change to black at 0.18, but on strong reds and blues the eye prefers white.

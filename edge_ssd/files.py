@@ -28,19 +28,21 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
+def replacing(path: Path, mode: int = 0o644, sync: bool = True) -> Iterator[Path]:
     """Yield the path of a new file beside ``path``, which takes its place when the block ends.
 
-    The new name ends as the old one does. It is on the disk before it is renamed, so that a power
-    cut leaves the old file or the new one. When the block raises, nothing of it is left.
-    mode: the file's, whatever the umask. Raises OSError.
+    The new name ends as the old one does. When the block raises, nothing of it is left.
+    mode: the file's, whatever the umask. sync: write it to the disk before it is renamed, so that
+        a power cut leaves the old file or the new one. Raises OSError.
     """
     with beside(path) as part:
         yield part
         part.chmod(mode)
-        _sync(part)
+        if sync:
+            _sync(part)
         part.replace(path)
-        _sync(path.parent)
+        if sync:
+            _sync(path.parent)
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def set_up(verbose: bool) -> None:
 
 
 def error_line(text: str) -> str:
-    """Return the last words of a command, as stderr wants them."""
+    """Return an error as stderr shows it: with a priority for the journal, else ``error: ``."""
     return prefixed(logging.ERROR, text) if is_stderr() else f"error: {text}"
 
 

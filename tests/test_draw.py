@@ -1,4 +1,4 @@
-"""Annotated pictures: what a person sees in them."""
+"""Annotated images: what a person sees in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_ssd.draw import annotate, class_color, save
+from edge_ssd.draw import annotate, class_color, draw_detections, save
 from edge_ssd.errors import PublishError
 from edge_ssd.types import Detections
 
@@ -125,6 +125,76 @@ def test_labels_of_objects_in_the_same_place_do_not_hide_each_other() -> None:
     drawn = annotate(*result(grey(480, 640), [(0.3, 0.3, 0.7, 0.7)] * count, range(count)))
     areas = [int(area_of(drawn, class_id).sum()) for class_id in range(1, count)]
     assert min(areas) > 0.5 * max(areas)
+
+
+CROWDS = [(720, 1280, 40), (480, 640, 60), (480, 640, 30)]
+
+
+def crowd(height: int, width: int, count: int) -> NDArray[np.float64]:
+    """(count, 4) boxes of people in pixels, in three rows, each before the one behind it."""
+    noise = np.random.default_rng(count)
+    tall = height * noise.uniform(0.15, 0.35, count)
+    left = noise.uniform(0, width - 0.4 * tall)
+    top = height * noise.choice([0.2, 0.4, 0.6], count) + noise.uniform(0, 0.05 * height, count)
+    return np.stack([left, top, left + 0.4 * tall, top + tall], 1)
+
+
+def draw_people(boxes: NDArray[np.float64], image: Image) -> Image:
+    count = len(boxes)
+    return draw_detections(
+        image, boxes, ["person"] * count, np.linspace(1, 0.2, count), [0] * count
+    )
+
+
+def labels_in(drawn: Image, boxes: NDArray[np.float64], level: int = 128) -> NDArray[np.bool_]:
+    """(height, width) what changed in a grey image and is no outline: all that labels cover."""
+    outlines = np.zeros(drawn.shape[:2], np.uint8)
+    for left, top, right, bottom in np.rint(boxes).astype(int).tolist():
+        cv2.rectangle(outlines, (left, top), (right, bottom), 1, 8)
+    return np.asarray((drawn != level).any(axis=2) & (outlines == 0))
+
+
+@pytest.mark.parametrize("size", CROWDS)
+def test_labels_in_a_crowd_hide_a_tenth_of_an_object_at_most(size: tuple[int, int, int]) -> None:
+    boxes = crowd(*size)
+    covered = labels_in(draw_people(boxes, grey(*size[:2])), boxes)
+    areas = np.rint(boxes).astype(int)
+    shares = [
+        covered[top:bottom, left:right].sum() / ((bottom - top) * (right - left))
+        for left, top, right, bottom in areas.tolist()
+    ]
+    assert max(shares) <= 0.1
+    assert covered.sum() > 5000  # most labels are there all the same
+
+
+@pytest.mark.parametrize("size", CROWDS)
+def test_what_a_label_covers_in_a_crowd_shines_through(size: tuple[int, int, int]) -> None:
+    boxes = crowd(*size)
+    covered = labels_in(draw_people(boxes, grey(*size[:2])), boxes)
+    inside = np.zeros(covered.shape, bool)
+    for left, top, right, bottom in np.rint(boxes).astype(int).tolist():
+        inside[top:bottom, left:right] = True
+    dark, light = (draw_people(boxes, grey(*size[:2], level)) for level in (90, 166))
+    differ = (light.astype(int) - dark).max(axis=2)[covered & inside]
+    assert (differ > 20).mean() > 0.6  # the rest is the text itself
+
+
+def test_where_not_every_label_has_a_place_the_best_have_one() -> None:
+    count = 40
+    boxes = np.repeat([[300.0, 200.0, 340.0, 280.0]], count, 0)
+    drawn = draw_detections(grey(480, 640), boxes, ["x"] * count, [0.9] * count, range(count))
+    labelled = [int(area_of(drawn, class_id).sum()) > 100 for class_id in range(count)]
+    assert labelled == sorted(labelled, reverse=True)
+    assert 5 < sum(labelled) < count
+
+
+def test_letters_are_smaller_in_a_crowd() -> None:
+    box = np.array([[900.0, 400.0, 1000.0, 600.0]])
+    heights = []
+    for boxes in (box, np.repeat(box, 40, 0)):
+        above = labels_in(draw_people(boxes, grey(1080, 1920)), boxes)[:400]
+        heights.append(int(above.any(axis=1).sum()))
+    assert 10 < heights[1] < 0.8 * heights[0]
 
 
 def test_text_can_be_read_on_the_colour_of_every_class() -> None:

@@ -1,15 +1,21 @@
-"""Change options in the text of a YAML file; every other byte of it stays, comments included."""
+"""Change options in the text of a YAML file; every other line of it stays as it is."""
 
 from __future__ import annotations
 
-import json
+import io
 import os
 import stat
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from textwrap import indent
+from typing import Any
 
 import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from edge_ssd.config.loading import parse
 from edge_ssd.errors import ConfigError, Problem
@@ -18,101 +24,86 @@ from edge_ssd.files import beside, naming, replacing
 Value = str | int
 
 
-def edit(path: Path, section: str, options: Mapping[str, Value]) -> None:
+def edit(path: Path, section: str, options: Mapping[str, Value], rehearse: bool = False) -> None:
     """Set options in a configuration file, which stays whole whatever happens.
 
-    Raises ConfigError when its text cannot be edited, or the outcome would be no good
+    rehearse: do everything but the last step, so that the file stays as it is.
+    Raises ConfigError when its text cannot be edited, or the result would not be a valid
     configuration; PublishError when the file cannot be written.
     """
     path = path.resolve()  # the file behind a link, not the link
-    with _naming(path), replacing(path, stat.S_IMODE(path.stat().st_mode)) as part:
-        _write_edited(path, part, section, options)
-
-
-def rehearse(path: Path, section: str, options: Mapping[str, Value]) -> None:
-    """Do all that ``edit`` does but the last step; the file stays as it is. Raises as it does."""
-    path = path.resolve()
-    with _naming(path), beside(path) as part:
-        _write_edited(path, part, section, options)
+    try:
+        with naming(path):
+            found = path.stat()
+            place = beside(path) if rehearse else replacing(path, stat.S_IMODE(found.st_mode))
+            with place as part:
+                edited = set_options(path.read_bytes().decode(), section, options)
+                parse(yaml.safe_load(edited), path.parent)
+                part.touch(0o600)  # it may hold passwords
+                part.write_bytes(edited.encode())
+                os.chown(part, found.st_uid, found.st_gid)
+    except ConfigError as error:
+        raise error.in_file(path) from None
 
 
 def set_options(text: str, section: str, options: Mapping[str, Value]) -> str:
-    """Return ``text``, which is a configuration, with these options of a section set.
+    """Return ``text``, a configuration, with these options of a section set.
 
-    An option that is there gets the value in its place, one that is not becomes the section's
-    first, and a section that is not there is added at the end.
-    Raises ConfigError when that cannot be done without a change to anything else.
+    An existing option keeps its line and comment, a new one becomes the first of its section,
+    and a new section is added at the end.
+    Raises ConfigError when that cannot be done without a change to another line.
     """
     edited = text
     try:
         before = yaml.safe_load(text) or {}
-        for name, value in options.items():
-            edited = _set(edited, section, name, json.dumps(value, ensure_ascii=False))
-        # Anchors, tags and the like may mean more than the one place that was changed.
         expected = {**before, section: {**(before.get(section) or {}), **options}}
+        for name, value in options.items():
+            quoted = DoubleQuotedScalarString(value) if isinstance(value, str) else value
+            edited = _set(edited, section, name, quoted)
+        # It may take more than the option's line: an anchor, a value that spans lines.
         if yaml.safe_load(edited) == expected:
             return edited
-    except yaml.YAMLError:
+    except (yaml.YAMLError, YAMLError):
         pass
-    raise ConfigError(
-        [
-            Problem(
-                section,
-                "it cannot be edited as it is written",
-                f"set {', '.join(f'{section}.{name}' for name in options)} yourself",
-            )
-        ]
-    )
+    remedy = f"set {', '.join(f'{section}.{name}' for name in options)} yourself"
+    raise ConfigError([Problem(section, "it cannot be edited as it is written", remedy)])
 
 
-def _set(text: str, section: str, name: str, value: str) -> str:
-    document = yaml.compose(text, Loader=yaml.SafeLoader)
+def _set(text: str, section: str, name: str, value: Value) -> str:
+    """Return ``text`` with one line changed, or a line or section added."""
     newline = "\r\n" if "\r\n" in text else "\n"
-    found = _value_of(document, section)
-    if found is None:
-        gap = "" if text.endswith("\n") or not text else newline
-        indent = " " * document.value[0][0].start_mark.column if document else ""
-        return f"{text}{gap}{newline}{indent}{section}:{newline}{indent}  {name}: {value}{newline}"
-    option = _value_of(found, name)
-    if option is not None:
-        return _replaced(text, option, value)
-    if not found.value or not isinstance(found, yaml.MappingNode):
+    document = _round_trip().load(text) or CommentedMap()
+    if section not in document:
+        gap = "\n" if text.endswith("\n") or not text else "\n\n"
+        added = indent(_dump({section: {name: value}}), " " * (document.lc.col or 0))
+        return text + (gap + added).replace("\n", newline)
+    options, rows = document[section], text.splitlines(keepends=True)
+    if not options:
         return text
-    first = found.value[0][0].start_mark
-    separator = ", " if found.flow_style else newline + " " * first.column
-    return f"{text[: first.index]}{name}: {value}{separator}{text[first.index :]}"
+    exists = name in (options.lc.data or ())
+    row = options.lc.key(name)[0] if exists else options.lc.line
+    if exists:
+        options[name] = value
+    else:
+        options.insert(0, name, value)
+    # ruamel.yaml reformats other lines too: only the option's line is taken from what it writes.
+    written = _dump(document)
+    new_row, _ = _round_trip().load(written)[section].lc.key(name)
+    line = rows[row].replace(rows[row].strip(), written.splitlines()[new_row].strip())
+    if exists or options.fa.flow_style():
+        rows[row] = line
+    else:
+        rows.insert(row, line.rstrip() + newline)
+    return "".join(rows)
 
 
-def _replaced(text: str, node: yaml.Node, value: str) -> str:
-    start, end = node.start_mark.index, node.end_mark.index
-    old = text[start:end]
-    if not old:  # nothing behind the colon
-        value = f" {value}"
-    # A block (`>-`) ends with its line's end.
-    return text[:start] + value + old[len(old.rstrip()) :] + text[end:]
+def _dump(document: Any) -> str:
+    stream = io.StringIO()
+    _round_trip().dump(document, stream)
+    return stream.getvalue()
 
 
-def _value_of(node: yaml.Node | None, key: str) -> yaml.Node | None:
-    """Return the value below ``key`` of a mapping, or None."""
-    pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-    return next((value for name, value in pairs if name.value == key), None)
-
-
-def _write_edited(path: Path, part: Path, section: str, options: Mapping[str, Value]) -> None:
-    with path.open(encoding="utf-8", newline="") as file:
-        edited = set_options(file.read(), section, options)
-    parse(yaml.safe_load(edited), path.parent)
-    part.touch(0o600)  # it may hold passwords
-    with part.open("w", encoding="utf-8", newline="") as file:
-        file.write(edited)
-    os.chown(part, path.stat().st_uid, path.stat().st_gid)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name the file in what goes wrong with it, and in what is wrong with what it says."""
-    try:
-        with naming(path):
-            yield
-    except ConfigError as error:
-        raise error.in_file(path) from None
+def _round_trip() -> YAML:
+    parser = YAML()
+    parser.preserve_quotes, parser.width = True, sys.maxsize
+    return parser

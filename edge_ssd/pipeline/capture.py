@@ -1,4 +1,4 @@
-"""The capture thread's work: read the source, open it again when it fails, hand frames over."""
+"""The capture thread's work: read the source, retry it when it fails, queue its frames."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Captured:
-    """A frame on its way to the network; ``prepared`` where the capture thread resized it."""
+    """A frame to be inferred; ``prepared`` where the capture thread resized it."""
 
     frame: Frame
     prepared: Prepared | None = None
@@ -32,17 +32,17 @@ class Captured:
 class Capture:
     """Owns the source. ``begin``, ``step`` and ``end`` run in the capture thread.
 
-    A live source that fails, stalls or cannot be opened is closed and opened again, at growing
+    A live source that fails, stalls or cannot be opened is closed and retried, at growing
     intervals. Any error of a recorded source is raised.
 
-    pace: limits how many of a live source's frames are handed over; the others are dropped
-        and counted. A recorded source has none.
+    pace: limits how many of a live source's frames are inferred; the others are dropped and
+        counted. A recorded source has none.
     """
 
     def __init__(
         self,
         source: Source,
-        detector: Backend,
+        backend: Backend,
         outbox: Channel[Captured],
         stats: Stats,
         stall_timeout_s: float,
@@ -50,7 +50,7 @@ class Capture:
     ) -> None:
         self.source = source
         self.pace = Pace()
-        self._detector = detector
+        self._backend = backend
         self._outbox = outbox
         self._stats = stats
         self._stall_timeout_s = stall_timeout_s
@@ -61,11 +61,11 @@ class Capture:
         self.outage = Outage(source.name, self._now_s, self._stopping.wait)
 
     def request_stop(self) -> None:
-        """Take no more frames; any thread may ask."""
+        """Take no more frames; any thread may call it."""
         self._stopping.set()
 
     def begin(self) -> None:
-        """Open the source, or fail to for now. Raises DeviceError when it is not tried again."""
+        """Open the source, or plan a retry. Raises DeviceError when there is none."""
         try:
             self._open_source()
         except DeviceError as error:
@@ -75,7 +75,7 @@ class Capture:
                 log.info("%s: connected", self.source.name)
 
     def step(self) -> None:
-        """Read one frame and hand it over. Raises Closed at the end."""
+        """Read one frame and queue it. Raises Closed at the end."""
         if self._stopping.is_set():
             raise Closed
         try:
@@ -95,7 +95,7 @@ class Capture:
             self._hand_over(frame)
 
     def end(self) -> None:
-        """Close the source; what was handed over stays."""
+        """Close the source; queued frames stay."""
         self._outbox.close()
         self.source.close()
 
@@ -119,7 +119,7 @@ class Capture:
         if self.source.live:
             return Captured(frame)
         begun = self._clock_ns()
-        prepared = self._detector.prepare(frame)
+        prepared = self._backend.prepare(frame)
         return Captured(frame, prepared, (self._clock_ns() - begun) / 1e6)
 
     def _check_stall(self) -> None:
@@ -136,7 +136,7 @@ class Capture:
         self._last_frame_s = self._now_s()
 
     def _lose(self, error: DeviceError) -> None:
-        """Close a live source until its next try. Raises the error when there is none."""
+        """Close a live source until it is retried. Raises the error when it is not."""
         if not self.source.live:
             raise error
         self.outage.failed(error)

@@ -18,7 +18,7 @@ from edge_ssd.types import Frame, Geometry, RawHeads
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inferred:
-    """What the network said of a frame, and what that took."""
+    """The raw heads of a frame, and how long they took."""
 
     frame: Frame
     heads: RawHeads
@@ -28,23 +28,22 @@ class Inferred:
 
 
 class Inference:
-    """Owns the network. ``begin``, ``step`` and ``end`` run in the inference thread.
+    """Owns the backend. ``begin``, ``step`` and ``end`` run in the inference thread.
 
-    Where frames may be lost, a device that the network cannot have yet is tried again, at
-    growing intervals.
+    For a live source, a device that cannot be opened is retried, at growing intervals.
 
-    opening: whether it is being opened just now; any thread may read it.
+    opening: whether the backend is being opened now; any thread may read it.
     """
 
     def __init__(
         self,
-        detector: Backend,
+        backend: Backend,
         inbox: Channel[Captured],
         outbox: Channel[Inferred],
         stats: Stats,
         clock_ns: Callable[[], int],
     ) -> None:
-        self.detector = detector
+        self._backend = backend
         self._inbox = inbox
         self._outbox = outbox
         self._stats = stats
@@ -52,22 +51,19 @@ class Inference:
         self._finished: Inferred | None = None
         self._invoked_ns: int | None = None
         self.opening = False
-        self.outage = Outage(detector.spec.name, lambda: clock_ns() / 1e9)
+        self.outage = Outage(backend.spec.name, lambda: clock_ns() / 1e9)
 
     @property
     def invoking_s(self) -> float:
-        """Seconds since the network was started on a frame it has not done; else 0. Any thread."""
+        """Seconds that the current inference has taken so far; 0 between two. Any thread."""
         begun = self._invoked_ns
         return 0.0 if begun is None else (self._clock_ns() - begun) / 1e9
 
     def begin(self) -> None:
-        """Take the device the network runs on, or fail to for now.
-
-        Raises DeviceError when it is not tried again.
-        """
+        """Open the backend, or plan a retry. Raises DeviceError when there is none."""
         self.opening = True
         try:
-            self.detector.open()
+            self._backend.open()
         except DeviceError as error:
             if not self._inbox.lossy:
                 raise
@@ -78,7 +74,7 @@ class Inference:
             self.opening = False
 
     def step(self) -> None:
-        """Infer one frame, or lose it with the network. Raises Closed when there are no more."""
+        """Infer one frame, or lose it with the backend. Raises Closed when there are no more."""
         if not self._ready():
             self._hand_over()
             if self._inbox.drained or (self._inbox.closed and self.outage.reason):
@@ -92,13 +88,13 @@ class Inference:
             return
         begun = self._clock_ns()
         if item.prepared:
-            geometry = self.detector.set_prepared(item.prepared)
+            geometry = self._backend.set_prepared(item.prepared)
         else:
-            geometry = self.detector.set_frame(item.frame)
+            geometry = self._backend.set_frame(item.frame)
         self._hand_over()
         ready = self._invoked_ns = self._clock_ns()
         try:
-            heads = self.detector.invoke()
+            heads = self._backend.invoke()
         except InvokeLost:
             self._stats.count(dropped=1)
             return
@@ -110,24 +106,24 @@ class Inference:
         self._finished = Inferred(item.frame, heads, geometry, preprocess_ms, (done - ready) / 1e6)
 
     def end(self) -> None:
-        """Hand over what is finished, close, and give the device back."""
+        """Pass the finished heads on, and close the backend."""
         with suppress(Closed):
             self._hand_over()
         self._outbox.close()
-        self.detector.close()
+        self._backend.close()
 
     def _ready(self) -> bool:
-        """Return whether the network can take a frame, after 0.2 s at most unless it opens."""
+        """Return whether the backend can take a frame, after 0.2 s at most unless it opens."""
         if self.outage.reason is None:
-            return self.detector.wait_ready(POLL_S)
+            return self._backend.wait_ready(POLL_S)
         if self.outage.retry_due():
             self.begin()
         return self.outage.reason is None
 
     def _hand_over(self) -> None:
-        """Pass the finished heads on; for a prepared frame, last before the network runs.
+        """Pass the finished heads on; for a prepared frame, just before the next inference.
 
-        The network runs without Python's lock. Passed on earlier, the heads would wake the
+        Inference runs without Python's lock. Passed on earlier, the heads would wake the
         postprocessing thread, which would take that lock from this one.
         """
         finished, self._finished = self._finished, None

@@ -1,32 +1,29 @@
-"""The pipeline: capture, inference, postprocessing and one publisher thread per sink.
+"""The pipeline: capture, inference, postprocessing, and a thread for each publisher.
 
 A live source hands over its newest frame and the inference thread resizes it, so that a
 frame nobody infers costs nothing. A recorded source hands over every frame, so the capture
-thread resizes it while the network is busy with the one before.
+thread resizes it while the one before is inferred.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from edge_ssd.channels import Channel, Closed
+from edge_ssd.channels import Channel
 from edge_ssd.detector import Detector
 from edge_ssd.errors import DeviceError, PipelineError
 from edge_ssd.pipeline.capture import Capture, Captured
 from edge_ssd.pipeline.inference import Inference, Inferred
+from edge_ssd.pipeline.postprocessing import Postprocessing
 from edge_ssd.pipeline.publishing import Publishing
 from edge_ssd.pipeline.stats import Stats
 from edge_ssd.pipeline.worker import POLL_S, Worker
-from edge_ssd.postprocess import Postprocessor
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.sources.base import Source
-from edge_ssd.types import FrameResult, Timing
 
 STOP_S = 2.0
 """How long a stop may take, in seconds."""
@@ -34,29 +31,20 @@ STOP_S = 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlet:
-    """A publisher and how many results may wait for it."""
+    """A publisher and the size of its queue of results."""
 
     publisher: Publisher
     queue_size: int = 64
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Change:
-    """What replaces what, from one frame to the next."""
-
-    postprocessor: Postprocessor
-    publishing: Sequence[Publishing]
-    removed: Sequence[Publishing]
-
-
 class Pipeline:
-    """Wires one source, one network and any number of publishers, a thread each.
+    """Joins one source, one detector and any number of publishers, a thread each.
 
     ``start``, then ``wait`` until the source ends, or ``stop``. An error in any worker stops
     all of them and is raised by ``wait`` and ``stop``.
 
-    invoke_deadline_s: how long the network may take for a frame while ``wait`` looks on;
-        beyond that it hangs, which is an error. None where the network sees to that itself.
+    invoke_deadline_s: longer inferences are treated as hung, which is an error; ``wait``
+        watches. None where the backend does so itself.
     """
 
     def __init__(
@@ -70,42 +58,36 @@ class Pipeline:
     ) -> None:
         self.detector = detector
         backend = self.backend = detector.backend
-        self.postprocessor = detector.postprocess
         self.stats = Stats()
         self._clock_ns = clock_ns
         self._frames: Channel[Captured] = Channel(1 if source.live else 2, lossy=source.live)
         self._inferred: Channel[Inferred] = Channel(2)
-        self.capture = Capture(source, backend, self._frames, self.stats, stall_timeout_s, clock_ns)
-        self.publishing: Sequence[Publishing] = [
-            self._publishing(outlet, None) for outlet in outlets
+        self._publishing = [
+            Publishing(each.publisher, each.queue_size, source.live, self.stats) for each in outlets
         ]
-        self._offered: Sequence[Publishing] = self.publishing  # as the postprocessing has it
-        self._unended = list(self.publishing)
-        self._changes: deque[Change] = deque()
-        self._change_lock = threading.Lock()
-        self._results_ended = False
+        shared = self.stats, clock_ns
+        self.capture = Capture(source, backend, self._frames, self.stats, stall_timeout_s, clock_ns)
+        self.inference = Inference(backend, self._frames, self._inferred, *shared)
+        self.postprocessing = Postprocessing(
+            detector.postprocess, backend, self._inferred, self._publishing, *shared
+        )
         self._failed: Worker | None = None
         self._failed_at = math.inf
         self._invoke_deadline_s = math.inf if invoke_deadline_s is None else invoke_deadline_s
-        self.inference = Inference(backend, self._frames, self._inferred, self.stats, clock_ns)
         self.workers = self._make_workers()
 
     def _make_workers(self) -> list[Worker]:
-        worker = partial(Worker, on_error=self._on_error, clock=self._now_s)
-        capture, inference = self.capture, self.inference
+        worker = partial(Worker, on_error=self._on_error, clock=lambda: self._clock_ns() / 1e9)
+        capture, inference, postprocessing = self.capture, self.inference, self.postprocessing
         return [
             worker("capture", capture.step, begin=capture.begin, end=capture.end),
             worker("inference", inference.step, begin=inference.begin, end=inference.end),
-            worker("postprocess", self._postprocess, end=self._end_results),
-            *map(self._publisher_worker, self.publishing),
+            worker("postprocess", postprocessing.step, end=postprocessing.end),
+            *(
+                worker(each.publisher.name, each.step, begin=each.begin, end=each.end)
+                for each in self._publishing
+            ),
         ]
-
-    def _publisher_worker(self, each: Publishing) -> Worker:
-        name = each.publisher.name
-        return Worker(name, each.step, self._on_error, each.begin, each.end, self._now_s)
-
-    def _now_s(self) -> float:
-        return self._clock_ns() / 1e9
 
     def start(self) -> None:
         """Start every thread."""
@@ -120,9 +102,9 @@ class Pipeline:
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         for worker in self.workers:
             while not worker.join(min(POLL_S, deadline - time.monotonic())):
-                self._check_network()
+                self._check_inference()
                 if self._failed_at + STOP_S < time.monotonic():
-                    self._raise()  # one that hangs must not hide the error of another
+                    self._raise()  # a blocked worker must not hide the error of another
                 if time.monotonic() >= deadline:
                     return False
         self._raise()
@@ -130,18 +112,18 @@ class Pipeline:
 
     @property
     def outages(self) -> list[str]:
-        """What the camera and the network suffer from now, in words."""
+        """What the camera and the backend suffer from now, in words."""
         reasons = (
             self.capture.outage.reason, self.inference.outage.reason, self.backend.trouble,
         )  # fmt: skip
         return [reason for reason in reasons if reason]
 
     def request_stop(self) -> None:
-        """Ask the capture thread to take no more frames; what is under way is finished."""
+        """Ask the capture thread to take no more frames; those in the queues are finished."""
         self.capture.request_stop()
 
     def stop(self, timeout_s: float = STOP_S) -> None:
-        """Stop: finish what is under way, discard what is not finished in time.
+        """Stop: finish the frames in the queues, discard what is not finished in time.
 
         Raises the error of the worker that failed, or PipelineError that names a worker which
         would not end.
@@ -156,84 +138,15 @@ class Pipeline:
                 return  # it takes up to 30 s to be sure of an Edge TPU, and ends with the process
             raise PipelineError(
                 f"{', '.join(stuck)} did not stop within {timeout_s:g} s",
-                "a device or driver hangs; the process ends without it",
+                "a device or driver is blocked; the process ends without waiting for it",
             )
 
-    def change(
-        self, postprocessor: Postprocessor, wanted: Sequence[Publishing | Outlet]
-    ) -> Sequence[Publishing]:
-        """Replace the postprocessing and the publishers of a pipeline that runs.
-
-        wanted: publishers that go on as they are, and new ones. Each result goes either to
-        all of the old publishers or to all of the new, none is lost: the old ones deliver
-        what they have been given and are closed, then the new ones are opened. Only for the
-        thread that calls ``wait``. Returns all that publish from now on, in the order wanted.
-
-        Raises Closed when nothing more will be published.
-        """
-        removed = [each for each in self.publishing if each not in wanted]
-        publishing = [
-            self._publishing(each, removed) if isinstance(each, Outlet) else each for each in wanted
-        ]
-        with self._change_lock:
-            if self._results_ended:
-                raise Closed
-            self._changes.append(Change(postprocessor, publishing, removed))
-        self.publishing = publishing
-        self._take_in([each for each in publishing if each not in wanted])
-        return publishing
-
-    def _publishing(self, outlet: Outlet, replaces: Sequence[Publishing] | None) -> Publishing:
-        lossy = self.capture.source.live
-        return Publishing(outlet.publisher, outlet.queue_size, lossy, self.stats, replaces)
-
-    def _take_in(self, added: Sequence[Publishing]) -> None:
-        """Start the threads of new publishers, and forget those that have ended."""
-        workers = [self._publisher_worker(each) for each in added]
-        self.workers = [each for each in self.workers if not each.join(0)] + workers
-        self._unended = [each for each in self._unended if not each.ended] + list(added)
-        for worker in workers:
-            worker.start()
-
-    def _apply_changes(self) -> None:
-        while self._changes:
-            change = self._changes.popleft()
-            self.postprocessor, self._offered = change.postprocessor, change.publishing
-            for each in change.removed:
-                each.retire()
-
-    def _postprocess(self) -> None:
-        item = self._inferred.get(POLL_S)
-        self._apply_changes()
-        if item is None:
-            return
-        begun = self._clock_ns()
-        detections = self.postprocessor(item.heads, item.geometry)
-        done = self._clock_ns()
-        result = FrameResult(
-            frame=item.frame,
-            detections=detections,
-            model=self.backend.spec.name,
-            timing=Timing(item.preprocess_ms, item.inference_ms, (done - begun) / 1e6),
-            finished_ns=done,
-        )
-        self.stats.time(result)
-        for each in self._offered:
-            each.offer(result)
-
-    def _end_results(self) -> None:
-        with self._change_lock:
-            self._results_ended = True
-        self._apply_changes()
-        for each in self._offered:
-            each.inbox.close()
-
-    def _check_network(self) -> None:
+    def _check_inference(self) -> None:
         if self._failed is None and self.inference.invoking_s > self._invoke_deadline_s:
             worker = next(each for each in self.workers if each.name == "inference")
             worker.error = DeviceError(
-                f"the network hung in an inference for {self._invoke_deadline_s:g} s",
-                "with model.isolation: process it is started again by itself",
+                f"the inference hung for {self._invoke_deadline_s:g} s",
+                "set model.isolation: process, which recovers by itself",
             )
             self._on_error(worker)
 
@@ -247,7 +160,7 @@ class Pipeline:
         self.request_stop()
         self.stats.count(dropped=self._frames.abort())
         self._inferred.abort()
-        for each in self._unended:
+        for each in self._publishing:
             each.inbox.abort()
 
     def _raise(self) -> None:

@@ -1,11 +1,11 @@
-"""Lowers the frame rate before heat or a weak supply makes the firmware do it.
+"""Lower the frame rate before heat or a weak power supply makes the firmware do it.
 
-The rule. The board is strained when its processor is at ``max_temperature_c`` or above, when
-its supply is too low now, or when the firmware has lowered the clock now. Strained: one step
-down. Not strained, and at least 5 degrees below the limit: one step up. At most one step in
-10 seconds. A step down allows three quarters of the frames a second allowed so far, from the
-rate that was inferred when the first step came, and never less than ``min_fps``; a step up
-takes one back, and the last one lifts the limit.
+The rule: the board is strained while its processor is at ``max_temperature_c`` or above, its
+supply voltage is too low, or the firmware lowers the clock. Strained: one step down. Not
+strained, and at least 5 degrees below the limit: one step up. At most one step in 10 seconds.
+A step down allows three quarters of the frames per second allowed so far, starting from the
+rate inferred at the first step, and at least ``min_fps``; a step up takes one step back, and
+the last one removes the limit.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from edge_ssd.pipeline.pace import Pace
 log = logging.getLogger(__name__)
 
 STEP_S = 10.0
-"""Least time between two steps, in seconds."""
+"""Minimum time between two steps, in seconds."""
 
 STEP = 0.75
 """What a step down leaves of the frame rate."""
 
 HYSTERESIS_C = 5.0
-"""So far below the limit the board must be before a step up, in degrees."""
+"""How far below the limit the board must be before a step up, in degrees."""
 
 
 class Governor:
-    """Sets the pace of a live source by the module's rule; belongs to one thread.
+    """Set the pace of a live source by the module's rule; belongs to one thread.
 
     pace: None for a recorded source, whose every frame counts: it is never slowed.
     read: gives the board's health. ``options`` may be replaced at any time.
@@ -54,9 +54,9 @@ class Governor:
         self._said: str | None = None
 
     def step(self, inferred_fps: float) -> None:
-        """Look at the board, and take a step where the rule says so.
+        """Read the board, and take a step where the rule says so.
 
-        inferred_fps: frames a second inferred lately.
+        inferred_fps: frames per second inferred lately.
         """
         self._health = self._read()
         strain = self._strain()
@@ -70,7 +70,7 @@ class Governor:
         self._pace.limit_fps = self._limits[-1] if self._limits else None
 
     def report(self) -> str:
-        """What the board says and what that limits, for people; empty where it says nothing."""
+        """Return the board's state and the limit, for people; empty without sensors."""
         health, parts = self._health, []
         if health.temperature_c is not None:
             parts.append(f"{health.temperature_c:.0f} °C")
@@ -78,7 +78,7 @@ class Governor:
             low, slowed = health.throttled.undervoltage, health.throttled.slowed
             parts += ["undervoltage"] * low + ["throttled"] * slowed
         if self._limits:
-            parts.append(f"held to {self._limits[-1]:.1f} fps")
+            parts.append(f"limited to {self._limits[-1]:.1f} fps")
         return ", ".join(parts)
 
     def _strain(self) -> str | None:
@@ -102,7 +102,7 @@ class Governor:
         else:
             return
         self._stepped_at = self._clock()
-        log.info("the frame rate is %s", f"held to {lower:.1f} fps" if strain else "raised again")
+        log.info("frame rate %s", f"limited to {lower:.1f} fps" if strain else "raised")
 
     def _cool(self) -> bool:
         temperature_c = self._health.temperature_c
@@ -111,10 +111,10 @@ class Governor:
         )
 
     def _say(self, strain: str | None) -> None:
-        """Say what strains the board, once; and when that is over and undone."""
+        """Log what strains the board once, and once when it is over and the limit is gone."""
         if strain is not None and strain != self._said:
             log.warning("%s", strain)
             self._said = strain
         elif self._said is not None and strain is None and self._cool() and not self._limits:
-            log.warning("the board is well again")
+            log.warning("the board has recovered")
             self._said = None

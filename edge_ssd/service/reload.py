@@ -1,4 +1,4 @@
-"""SIGHUP: read the configuration again, and change what can change while frames flow."""
+"""SIGHUP: read the configuration again and apply what needs no restart."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from edge_ssd.service import outlets
 
 log = logging.getLogger(__name__)
 
-RELOADABLE = frozenset({"postprocess", "publishers", "governor"})
-"""The sections that a reload applies; every other one needs a restart."""
+RELOADABLE = ("postprocess", "governor")
+"""The sections that a reload applies; a change of any other needs a restart."""
 
 
 class Reloader:
     """Keeps a pipeline in step with its configuration file; for the thread that waits for it.
 
-    options: what is in force now.
+    options: the current configuration.
     """
 
     def __init__(self, path: Path, options: Config, pipeline: Pipeline) -> None:
@@ -30,33 +30,17 @@ class Reloader:
     def reload(self) -> list[str]:
         """Apply the file; return the names of changed options that need a restart.
 
-        A publisher whose options are the same goes on untouched, one that could not be
-        opened is tried again. Raises ConfigError, and then nothing has changed; Closed when
-        the pipeline is about to end.
+        Raises ConfigError for what the next start would refuse, and then nothing has changed.
         """
         wanted = config.load(self.path)
         outlets.check(wanted.publishers)
-        outlets.check_access(wanted.publishers)  # else it would not start again from this file
+        outlets.check_access(wanted.publishers)
         pipeline = self._pipeline
         postprocessor = pipeline.detector.postprocessor(wanted.postprocess)
-        running = [
-            (section, publishing)
-            for section, publishing in zip(
-                self.options.publishers, pipeline.publishing, strict=True
-            )
-            if not publishing.unusable
-        ]
-        publishing = []
-        for section in wanted.publishers:
-            same = next((pair for pair in running if pair[0] == section), None)
-            if same:
-                running.remove(same)
-            publishing.append(same[1] if same else outlets.outlet(section, self.options.name))
-        pipeline.change(postprocessor, publishing)
+        pipeline.postprocessing.postprocess = postprocessor
         later = [name for name in changed(self.options, wanted) if name not in RELOADABLE]
-        self.options = self.options.model_copy(
-            update={name: getattr(wanted, name) for name in RELOADABLE}
-        )
+        applied = {name: getattr(wanted, name) for name in RELOADABLE}
+        self.options = self.options.model_copy(update=applied)
         return later
 
 

@@ -1,4 +1,4 @@
-"""One line for people on how a running pipeline does."""
+"""The status line of a running pipeline, for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from edge_ssd.pipeline.stats import Snapshot
 
 
 class Status:
-    """Turns counters into rates since the last look, by a monotonic clock in seconds."""
+    """Turn counters into rates since the last call, by a monotonic clock in seconds."""
 
     def __init__(self, now_s: float) -> None:
         self.inferred_fps = 0.0
@@ -15,8 +15,8 @@ class Status:
         self._captured = 0
         self._frame_at_s = now_s
 
-    def look(self, now: Snapshot, now_s: float) -> str:
-        """Return the line, and begin the next interval."""
+    def line(self, now: Snapshot, now_s: float) -> str:
+        """Return the line, and start the next interval."""
         self.inferred_fps = (now.inferred - self._inferred) / max(now_s - self._seen_at_s, 1e-9)
         if now.captured != self._captured:
             self._frame_at_s = now_s

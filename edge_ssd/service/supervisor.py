@@ -1,4 +1,4 @@
-"""The service's main thread: start, watch, reload, stop; and tell systemd of each."""
+"""The service's main thread: start, watch, reload, stop; systemd is notified of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 from edge_ssd import config
 from edge_ssd.board import Sensors
-from edge_ssd.channels import Closed
 from edge_ssd.errors import ConfigError
 from edge_ssd.pipeline.lifecycle import stop_on_signals
 from edge_ssd.pipeline.pipeline import Pipeline
@@ -86,7 +85,7 @@ class Supervisor:
         self._refused = ""
 
     def run(self) -> str:
-        """Start the pipeline and stay until it has ended; return its last words for people.
+        """Start the pipeline and wait until it has ended; return the last status for people.
 
         Raises the error that ended it.
         """
@@ -101,8 +100,8 @@ class Supervisor:
         self._announce()
         if not received:
             check_delivered(self._pipeline.stats)
-        # Of one that systemd would not wait for any longer: what it waited for.
-        return "ended" if self._ready else f"ended; {self._look()}"
+        # When systemd waited no longer for READY: what the service was waiting for.
+        return "ended" if self._ready else f"ended; {self._status_line()}"
 
     def tick(self) -> None:
         """Do whatever is due."""
@@ -112,10 +111,10 @@ class Supervisor:
             self._watchdog.check(self._pipeline.workers)
         if self._clock() >= self._next_status_s:
             self._next_status_s = self._clock() + STATUS_S
-            self._manager.status(self._look())
+            self._manager.status(self._status_line())
 
     def _request_stop(self) -> None:
-        self._manager.stopping("finishing what is under way")
+        self._manager.stopping("finishing the frames in the queues")
         self._pipeline.request_stop()
 
     def _announce(self) -> bool:
@@ -127,11 +126,11 @@ class Supervisor:
             self._next_status_s = self._clock() + STATUS_S
         return self._ready
 
-    def _look(self) -> str:
-        """One line for people, what is wrong first; and the governor's look at the board."""
+    def _status_line(self) -> str:
+        """Return one line for people, outages first; the governor reads the board."""
         troubles = [self._refused, *self._pipeline.outages]
         if self._ready:
-            line = self._status.look(self._pipeline.stats.snapshot(), self._clock())
+            line = self._status.line(self._pipeline.stats.snapshot(), self._clock())
             self._governor.step(self._status.inferred_fps)
             parts = [*troubles, line, self._governor.report()]
         else:
@@ -139,7 +138,7 @@ class Supervisor:
         return "; ".join(part for part in parts if part)
 
     def _reload(self) -> None:
-        """Reload; whatever goes wrong, the service goes on as it was."""
+        """Reload; on any error the service keeps its configuration."""
         if self._ready:  # systemd takes the READY that follows for the one it waits for
             self._manager.reloading()
         outcome = self._try_reload()
@@ -156,8 +155,6 @@ class Supervisor:
             log.error("%s is refused; keeping the current configuration", path)
             self._refused = f"{path} is refused: {error.problem}"
             return self._refused
-        except Closed:
-            return "ending"
         except Exception as error:
             log.exception("%s could not be applied; keeping the current configuration", path)
             self._refused = f"{path} could not be applied: {error}"
@@ -165,6 +162,6 @@ class Supervisor:
         self._refused = ""
         self._governor.options = self._reloader.options.governor
         if later:
-            log.warning("%s: a change of %s needs a restart", path, ", ".join(later))
-        log.info("%s is in force", path)
-        return f"{path} is in force"
+            log.warning("%s: restart needed for the change of %s", path, ", ".join(later))
+        log.info("%s applied", path)
+        return f"{path} applied" + (f"; restart needed for {', '.join(later)}" if later else "")

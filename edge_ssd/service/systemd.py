@@ -1,4 +1,4 @@
-"""What systemd is told of the service: sd_notify(3) and the watchdog, over their one socket.
+"""Notify systemd of the service's state and its watchdog: sd_notify(3).
 
 The protocol is a datagram of ``KEY=value`` lines to the socket that NOTIFY_SOCKET names.
 """
@@ -13,14 +13,14 @@ from collections.abc import MutableMapping
 
 log = logging.getLogger(__name__)
 
-# When the manager itself hangs, the service must go on.
+# A manager that does not read its socket must not stop the service.
 _SEND_TIMEOUT_S = 1.0
 
 
 class Manager:
-    """A service manager that nobody runs under: whatever it is told is lost.
+    """No service manager: notifications go nowhere.
 
-    watchdog_s: how often it wants a ping at least, in seconds; None for never.
+    watchdog_s: the longest time between two pings, in seconds; None for no watchdog.
     """
 
     watchdog_s: float | None = None
@@ -52,7 +52,7 @@ class Manager:
 class Systemd(Manager):
     """The manager behind ``address``: a path, or ``@name`` in the abstract namespace.
 
-    Telling it never raises: a service must not end because its manager is being restarted.
+    Notifying never raises: the service must not end because its manager is being restarted.
     """
 
     def __init__(self, address: str, watchdog_s: float | None) -> None:
@@ -65,7 +65,7 @@ class Systemd(Manager):
         try:
             self._socket.sendto(message.encode(errors="replace"), self._address)
         except OSError as error:
-            log.debug("systemd cannot be told %s: %s", message.partition("\n")[0], error)
+            log.debug("systemd cannot be notified of %s: %s", message.partition("\n")[0], error)
 
 
 def from_environment(environ: MutableMapping[str, str] = os.environ) -> Manager:
@@ -79,7 +79,9 @@ def from_environment(environ: MutableMapping[str, str] = os.environ) -> Manager:
     if not address:
         return Manager()
     if address[0] not in "@/":
-        log.warning("NOTIFY_SOCKET=%s is neither a path nor @name; nothing is told", address)
+        log.warning(
+            "NOTIFY_SOCKET=%s is neither a path nor @name; sending no notifications", address
+        )
         return Manager()
     ours = not meant_for or meant_for == str(os.getpid())
     wanted = ours and microseconds.isdecimal() and int(microseconds) > 0

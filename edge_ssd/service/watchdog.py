@@ -1,4 +1,4 @@
-"""The watchdog's ping: sent only while every worker moves."""
+"""The watchdog's ping: sent only while no worker is blocked."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ log = logging.getLogger(__name__)
 
 
 class Watchdog:
-    """Pings the manager four times an interval, unless a worker hangs.
+    """Pings the manager four times per interval, unless a worker is blocked.
 
-    A worker hangs that has been in one step, or in opening or closing what it owns, for more
-    than half the interval. One that waits for the next worker to make room is silent too, so
-    the last of those that hang, down the street, is the one to blame: of a recorded source
-    and a publisher that delivers nothing, the publisher.
+    A worker is blocked when one step, or opening or closing what it owns, takes more than half
+    the interval. A worker that waits for room in a queue is blocked too, so the last one in the
+    direction of the flow is reported: of a recorded source and a publisher that delivers
+    nothing, the publisher.
     """
 
     def __init__(self, manager: Manager, clock: Callable[[], float] = time.monotonic) -> None:
         self._manager = manager
         self._clock = clock
         self._pinged_at: float | None = None
-        self._blamed: str | None = None
+        self._reported: str | None = None
 
     def check(self, workers: Sequence[Worker]) -> None:
-        """Ping if it is time and every worker moves; say once who does not."""
+        """Ping if it is time and no worker is blocked; log a blocked worker once."""
         interval_s = self._manager.watchdog_s
         if interval_s is None:
             return
         silent = [(worker.silent_s, worker) for worker in workers]
-        hung = [pair for pair in silent if pair[0] > interval_s / 2 and not pair[1].join(0)]
-        self._report(*hung[-1] if hung else (0.0, None))
-        if hung or self._pinged_recently(interval_s / 4):
+        blocked = [pair for pair in silent if pair[0] > interval_s / 2 and not pair[1].join(0)]
+        self._report(*blocked[-1] if blocked else (0.0, None))
+        if blocked or self._pinged_recently(interval_s / 4):
             return
         self._manager.ping()
         self._pinged_at = self._clock()
@@ -43,10 +43,10 @@ class Watchdog:
     def _pinged_recently(self, period_s: float) -> bool:
         return self._pinged_at is not None and self._clock() - self._pinged_at < period_s
 
-    def _report(self, silent_s: float, hung: Worker | None) -> None:
-        if hung is not None and hung.name != self._blamed:
-            log.error("%s hangs for %.0f s; the watchdog is told nothing", hung.name, silent_s)
-            self._manager.status(f"{hung.name} hangs")
-        elif hung is None and self._blamed is not None:
-            log.warning("%s goes on", self._blamed)
-        self._blamed = hung.name if hung is not None else None
+    def _report(self, silent_s: float, blocked: Worker | None) -> None:
+        if blocked is not None and blocked.name != self._reported:
+            log.error("%s: blocked for %.0f s; watchdog ping withheld", blocked.name, silent_s)
+            self._manager.status(f"{blocked.name} is blocked")
+        elif blocked is None and self._reported is not None:
+            log.warning("%s: no longer blocked", self._reported)
+        self._reported = blocked.name if blocked is not None else None

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from edge_ssd.config.editing import edit, rehearse, set_options
+from edge_ssd.config.editing import edit, set_options
 from edge_ssd.config.loading import load
 from edge_ssd.errors import ConfigError, PublishError
 
@@ -29,7 +29,15 @@ publishers: [{type: jsonl}]
 def test_a_value_is_replaced_in_its_place_and_its_comment_stays():
     changed = set_options(TEXT, "model", {"runtime": "tflite-runtime"})
 
-    assert changed == TEXT.replace("auto  ", '"tflite-runtime"  ')
+    assert changed == TEXT.replace("auto      #", '"tflite-runtime" #')
+
+
+def test_a_comment_stays_in_its_column():
+    text = "model:\n  threads: 1     # for now\n  runtime: auto  # any\n"
+
+    changed = set_options(text, "model", {"threads": 16})
+
+    assert changed == text.replace("1     #", "16    #")
 
 
 def test_an_option_that_is_not_there_becomes_the_first_of_its_section():
@@ -56,18 +64,21 @@ def test_any_text_comes_back_as_it_was_given(value: str):
     ("before", "after"),
     [
         ("model:\n  threads:\n", "model:\n  threads: 4\n"),
-        ("model:\n  threads:  # all\n", "model:\n  threads: 4  # all\n"),
+        ("model:\n  threads:  # all\n", "model:\n  threads: 4 # all\n"),
         ("model:\n  threads: &n 2\n", "model:\n  threads: 4\n"),
-        ("model:\n  threads: >-\n    2\n  x: 1\n", "model:\n  threads: 4\n  x: 1\n"),
+        ("model:\n  x: &n 2\n  threads: *n\n", "model:\n  x: &n 2\n  threads: 4\n"),
         ("  a: 1\n  model:\n    x: 1\n", "  a: 1\n  model:\n    threads: 4\n    x: 1\n"),
         ("  a: 1\n", "  a: 1\n\n  model:\n    threads: 4\n"),
         ("model: {threads: 2} # x\n", "model: {threads: 4} # x\n"),
         ("model: {x: 1}\n", "model: {threads: 4, x: 1}\n"),
         ("a: 1\r\nmodel:\r\n  x: 1\r\n", "a: 1\r\nmodel:\r\n  threads: 4\r\n  x: 1\r\n"),
         ("a: 1\r\n", "a: 1\r\n\r\nmodel:\r\n  threads: 4\r\n"),
+        ("b: &b {x: 1}\nmodel:\n  <<: *b\n", "b: &b {x: 1}\nmodel:\n  threads: 4\n  <<: *b\n"),
+        ("model:\n  x: 1", "model:\n  threads: 4\n  x: 1"),
     ],
-    ids=["empty", "empty, comment", "an anchor nobody uses", "block scalar", "indented",
-         "indented, no section", "one line", "one line, not there", "CRLF", "CRLF, no section"],
+    ids=["empty", "empty, comment", "an anchor nobody uses", "a value from elsewhere", "indented",
+         "indented, no section", "one line", "one line, not there", "CRLF", "CRLF, no section",
+         "merged", "no newline at the end"],
 )  # fmt: skip
 def test_every_way_to_write_a_section(before: str, after: str):
     assert set_options(before, "model", {"threads": 4}) == after
@@ -79,7 +90,9 @@ REFUSED = {
     "a list": "model: []\n",
     "the end is marked": "source: {type: synthetic}\n...\n",
     "an anchor that is used": "model:\n  threads: &n 2\n  invoke_deadline_s: *n\n",
-    "a value from elsewhere": "model:\n  invoke_deadline_s: &n 2\n  threads: *n\n",
+    "a value of many lines": "model:\n  threads: >-\n    2\n  invoke_deadline_s: 1\n",
+    "one line in many": "model: {invoke_deadline_s: 1,\n  threads: 2}\n",
+    "twice": "model:\n  threads: 1\n  threads: 2\n",
     "a tab": "model:\n  threads:\t2\n",
 }
 
@@ -88,6 +101,26 @@ REFUSED = {
 def test_what_would_change_anything_else_is_refused_with_what_to_do(text: str):
     with pytest.raises(ConfigError, match=r"model cannot be edited.*; set model.threads yourself"):
         set_options(text, "model", {"threads": 4})
+
+
+def test_what_ruamel_would_reformat_elsewhere_stays():
+    text = """\
+---
+publishers: [{type:   jsonl}]   # one
+model:
+    name:  'a.tflite'
+    # threads: 1
+    threads: 2
+lists:
+- a
+-   b
+flow: [1,
+  2]
+null: ~
+yes: 0x10
+"""
+
+    assert set_options(text, "model", {"threads": 4}) == text.replace("threads: 2", "threads: 4")
 
 
 def test_every_shipped_configuration_can_be_edited():
@@ -135,9 +168,9 @@ def test_what_would_be_no_good_configuration_is_not_written(file: Path, tmp_path
 def test_a_rehearsal_finds_what_is_wrong_and_changes_nothing(file: Path, tmp_path: Path):
     before = file.read_text()
 
-    rehearse(file, "model", {"threads": 2})
+    edit(file, "model", {"threads": 2}, rehearse=True)
     with pytest.raises(ConfigError, match=r"model.threads"):
-        rehearse(file, "model", {"threads": 0})
+        edit(file, "model", {"threads": 0}, rehearse=True)
 
     assert (file.read_text(), list(tmp_path.iterdir())) == (before, [file])
 
@@ -159,12 +192,14 @@ def test_an_error_names_the_file_that_was_given(file: Path, tmp_path: Path, text
     assert (file.read_text(), list(tmp_path.iterdir())) == (text, [file])
 
 
-@pytest.mark.parametrize("act", [edit, rehearse])
-def test_a_full_disk_leaves_the_file_whole_and_nothing_beside_it(file: Path, tmp_path: Path, act):
+@pytest.mark.parametrize("rehearse", [False, True])
+def test_a_full_disk_leaves_the_file_whole_and_nothing_beside_it(
+    file: Path, tmp_path: Path, rehearse: bool
+):
     before = file.read_text()
 
     with full_disk(), pytest.raises(PublishError, match=f"{file} cannot be written: File too"):
-        act(file, "model", {"threads": 2})
+        edit(file, "model", {"threads": 2}, rehearse)
 
     assert (file.read_text(), list(tmp_path.iterdir())) == (before, [file])
     assert load(file).model.threads == 1

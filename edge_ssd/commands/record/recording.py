@@ -16,7 +16,7 @@ import yaml
 
 from edge_ssd.config import Config
 from edge_ssd.errors import DeviceError, PublishError, UsageError
-from edge_ssd.files import beside
+from edge_ssd.files import replacing
 from edge_ssd.pipeline.worker import POLL_S
 from edge_ssd.pixels import bgr
 from edge_ssd.service import build
@@ -125,9 +125,8 @@ def _yaml(values: dict[str, Any]) -> bytes:
 
 def _write_whole(path: Path, data: bytes) -> None:
     """Write a file that appears whole or not at all. Raises OSError."""
-    with beside(path) as part:
+    with replacing(path, sync=False) as part:
         part.write_bytes(data)
-        part.replace(path)
 
 
 def _append_whole(path: Path, line: bytes) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_ssd.commands.tune.candidates import AS_IT_IS, INT8, Candidate
 from edge_ssd.commands.tune.report import Report
 from edge_ssd.config import Config
-from edge_ssd.config.editing import edit, rehearse
+from edge_ssd.config.editing import edit
 from edge_ssd.errors import EdgeSsdError, UsageError
 from edge_ssd.files import check_folder, naming, replacing
 from edge_ssd.inference import tuned
@@ -26,7 +26,7 @@ def check(found: list[Candidate], path: Path | None) -> None:
         with naming(place):
             check_folder(place.parent)
     if path:
-        rehearse(path, "model", changes)
+        edit(path, "model", changes, rehearse=True)
         return
     with naming(tuned.state_file()):
         check_folder(tuned.state_file().parent)
