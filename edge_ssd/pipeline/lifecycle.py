@@ -13,14 +13,23 @@ from edge_ssd.pipeline.publishing import check_delivered
 from edge_ssd.pipeline.worker import POLL_S
 
 
-def run_until_done(pipeline: Pipeline, tick: Callable[[], None] = lambda: None) -> bool:
+def run_until_done(
+    pipeline: Pipeline,
+    tick: Callable[[], None] = lambda: None,
+    on_signal: Callable[[], None] = lambda: None,
+) -> bool:
     """Run a pipeline to its source's end, or to the first SIGINT or SIGTERM.
 
-    Returns whether a signal ended it. tick: called every 0.2 s meanwhile. Main thread only.
-    Raises the pipeline's error, and PublishError when the source came to its end and not every
-    result could be delivered.
+    Returns whether a signal ended it. tick: called every 0.2 s. on_signal: called at the first
+    signal, before the stop. Main thread only. Raises the pipeline's error, and PublishError when
+    the source came to its end and not every result could be delivered.
     """
-    with stop_on_signals(pipeline.request_stop) as received:
+
+    def request_stop() -> None:
+        on_signal()
+        pipeline.request_stop()
+
+    with stop_on_signals(request_stop) as received:
         pipeline.start()
         while not pipeline.wait(POLL_S):
             if received:

@@ -11,11 +11,9 @@ from pathlib import Path
 from edge_ssd import config
 from edge_ssd.board import Sensors
 from edge_ssd.errors import ConfigError
-from edge_ssd.pipeline.lifecycle import stop_on_signals
+from edge_ssd.pipeline.lifecycle import run_until_done
 from edge_ssd.pipeline.pipeline import Pipeline
-from edge_ssd.pipeline.publishing import check_delivered
 from edge_ssd.pipeline.stats import Snapshot
-from edge_ssd.pipeline.worker import POLL_S
 from edge_ssd.service import build, outlets, systemd
 from edge_ssd.service.governor import Governor
 from edge_ssd.service.reload import Reloader
@@ -89,17 +87,13 @@ class Supervisor:
 
         Raises the error that ended it.
         """
-        with stop_on_signals(self._request_stop) as received:
-            self._manager.status("waiting for the first frame")
-            self._pipeline.start()
-            while not self._pipeline.wait(POLL_S):
-                if received:
-                    self._pipeline.stop()
-                    break
-                self.tick()
+        self._manager.status("waiting for the first frame")
+        run_until_done(
+            self._pipeline,
+            self.tick,
+            lambda: self._manager.stopping("finishing the frames in the queues"),
+        )
         self._announce()
-        if not received:
-            check_delivered(self._pipeline.stats)
         # When systemd waited no longer for READY: what the service was waiting for.
         return "ended" if self._ready else f"ended; {self._status_line()}"
 
@@ -112,10 +106,6 @@ class Supervisor:
         if self._clock() >= self._next_status_s:
             self._next_status_s = self._clock() + STATUS_S
             self._manager.status(self._status_line())
-
-    def _request_stop(self) -> None:
-        self._manager.stopping("finishing the frames in the queues")
-        self._pipeline.request_stop()
 
     def _announce(self) -> bool:
         """Say once that the first frame was inferred; return whether it was."""
