@@ -1,4 +1,4 @@
-"""What the board says of itself: temperature, power and throttling; absent is None."""
+"""Read the board's temperature, power and throttling; None where it has no sensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bounded hand-overs between threads."""
+"""Bounded queues between threads."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Channel(Generic[T]):
             return self._closed and not self._items
 
     def put(self, item: T) -> int:
-        """Hand an item over; return how many older ones were discarded for it (0 or 1).
+        """Add an item; return how many older ones were discarded for it (0 or 1).
 
         Waits for room unless lossy. Raises Closed.
         """

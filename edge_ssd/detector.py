@@ -82,7 +82,7 @@ class Detector:
         self.backend = backend
         spec, tensor = backend.spec, backend.preprocess.tensor
         self.labels = label_lists.of_model(spec, backend.classes)
-        count = backend.heads.boxes.anchors
+        count = backend.heads.anchors
         self._anchors_cyxhw = for_model(spec, count, tensor.height, tensor.width)
         self.postprocess = self.postprocessor(postprocess)
         self._opened = False

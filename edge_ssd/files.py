@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all, and what this user may read and write."""
+"""Write files atomically, and find out what this user may read and write."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def replacing(path: Path, mode: int = 0o644, sync: bool = True) -> Iterator[Path
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Name the file that is to be written in what goes wrong: PublishError for any OSError."""
+    """Turn any OSError of the block into a PublishError that names the file."""
     try:
         yield
     except OSError as error:
@@ -65,24 +65,24 @@ def make_folder(path: Path) -> None:
 
 
 def check_folder(path: Path) -> None:
-    """Make a folder if need be, and see that files can be made in it. Raises OSError."""
+    """Make a folder if it is missing, and check that files can be made in it. Raises OSError."""
     make_folder(path)
     check_writable(path)
 
 
 def check_writable(folder: Path) -> None:
-    """See that files can be made in a folder. Raises OSError."""
+    """Check that files can be made in a folder. Raises OSError."""
     with tempfile.TemporaryFile(dir=folder):
         pass
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there and can be seen; False where the folder above may not be read."""
-    return os.path.isfile(path)  # noqa: PTH113 - Path's raises for what it may not look at
+    """Return whether a file exists; False where its folder may not be read."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path's raises without permission
 
 
 def hidden(path: Path) -> PermissionError | None:
-    """Return the error where permissions hide whether there is such a file, or else None."""
+    """Return the error where permissions hide whether a file exists, else None."""
     try:
         path.stat()
     except PermissionError as error:
@@ -93,12 +93,12 @@ def hidden(path: Path) -> PermissionError | None:
 
 
 def may(path: Path, wanted: int) -> bool:
-    """Whether this user may do so with what is there; wanted: os.R_OK, os.W_OK, os.X_OK."""
+    """Return whether this user may access a file; wanted: os.R_OK, os.W_OK, os.X_OK."""
     return os.access(path, wanted, effective_ids=True)
 
 
 def remedy(path: Path, error: OSError) -> str:
-    """Return what to do about a file that cannot be read."""
+    """Return the remedy for a file that cannot be read."""
     if not isinstance(error, PermissionError):
         return "check the path"
     if any(path.is_relative_to(home) for home in _HOMES):

@@ -20,19 +20,18 @@ def holders(*devices: str | Path) -> list[str]:
     devices: paths, links among them, or shell patterns such as ``/dev/video*``. Processes of
     other users show only to root.
     """
-    found = []
-    for pid in pids(*devices):
-        with suppress(OSError):  # it has just ended
-            found.append(f"{(_PROC / str(pid) / 'comm').read_text().strip()} (pid {pid})")
-    return found
-
-
-def pids(*devices: str | Path) -> list[int]:
-    """Return the ids of the processes that ``holders`` names."""
     files = [file for device in devices for file in _files(Path(device))]
     wanted = {_identity(file) for file in files} - {None}
     others = {int(path.name) for path in _PROC.glob("[0-9]*")} - {os.getpid()} if wanted else ()
-    return [pid for pid in sorted(others) if _has_open(_PROC / str(pid), wanted)]
+    return [named(pid) for pid in sorted(others) if _has_open(_PROC / str(pid), wanted)]
+
+
+def named(pid: int) -> str:
+    """Return ``name (pid N)`` of a process; ``a process (pid N)`` where /proc hides its name."""
+    name = "a process"
+    with suppress(OSError):
+        name = (_PROC / str(pid) / "comm").read_text().strip()
+    return f"{name} (pid {pid})"
 
 
 def _files(device: Path) -> list[Path]:

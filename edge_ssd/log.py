@@ -1,4 +1,4 @@
-"""Log lines on stderr: for people, or with the priority that the systemd journal reads."""
+"""Log to stderr: for people, or with the priorities of the systemd journal."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def is_stderr(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def set_up(verbose: bool) -> None:
-    """Log to stderr: warnings for people, and what happens as well for the journal."""
+    """Log to stderr: warnings on a terminal, information too in the journal."""
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.addLevelName(level, logging.getLevelName(level).lower())
     handler = logging.StreamHandler()
@@ -64,4 +64,4 @@ def error_line(text: str) -> str:
 def _log_uncaught(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
-    logging.getLogger(__name__).critical("a bug", exc_info=(kind, error, traceback))
+    logging.getLogger(__name__).critical("internal error", exc_info=(kind, error, traceback))

@@ -36,7 +36,7 @@ def test_an_error_has_its_priority_in_the_journal_alone(tmp_path: Path) -> None:
 
 
 def test_every_line_of_an_unforeseen_error_has_its_priority() -> None:
-    code = "from edge_ssd.service import journal; journal.set_up(False); 1 / 0"
+    code = "from edge_ssd import log; log.set_up(False); 1 / 0"
     lines = stderr_of([sys.executable, "-c", code], to_journal=True).splitlines()
     assert len(lines) > 3
     assert all(line.startswith("<2>") for line in lines)

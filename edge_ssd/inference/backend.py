@@ -1,8 +1,9 @@
-"""Frame to RawHeads: one network, one interpreter, one thread at a time."""
+"""Frame to RawHeads: what all backends share."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ssd.errors import ModelError
-from edge_ssd.inference.heads import Head, describe, resolve
+from edge_ssd.inference.heads import READABLE, describe, resolve
 from edge_ssd.inference.preprocess import InputTensor, Preprocessor
-from edge_ssd.inference.runtime import Description, signature_outputs
-from edge_ssd.inference.shared import TensorLayout
+from edge_ssd.inference.tensors import ModelTensors, TensorInfo
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.types import Frame, Geometry, QuantizedTensor, RawHeads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A frame in the network's own layout.
+    """A frame as the model's input takes it.
 
     tensor: (height, width, 3) of the input's dtype, owned.
     geometry: where the frame lies in it.
@@ -31,25 +31,24 @@ class Prepared:
 
 
 class InvokeLost(Exception):
-    """The network failed on the frame in its input, and may be invoked with the next one.
+    """The inference failed, and the next one may be tried.
 
-    That frame is lost; why has been logged.
+    The frame in the input is lost; why has been logged.
     """
 
 
 class ModelFit:
     """What a model takes and gives, and that the engine can use it; nothing runs yet.
 
-    tensors: its input, box encodings and class scores, as the interpreter has them.
+    tensors: its input, box encodings and class scores.
     Raises ModelError when the model is not an SSD.
     """
 
-    def __init__(self, spec: ModelSpec, model: Description, resize: str = "stretch") -> None:
+    def __init__(self, spec: ModelSpec, model: ModelTensors, resize: str = "stretch") -> None:
         self.spec = spec
-        inputs, outputs = model.get_input_details(), model.get_output_details()
-        self.preprocess = Preprocessor(_input(inputs, spec), spec.normalization, resize)
+        self.preprocess = Preprocessor(_input(model.inputs, spec), spec.normalization, resize)
         try:
-            self.heads = resolve(outputs, spec.heads, signature_outputs(model))
+            self.heads = resolve(model.outputs, spec.heads)
         except ModelError as error:
             raise error.of(spec.path) from None
         if self.classes < 1:
@@ -58,9 +57,7 @@ class ModelFit:
                 'if it is its only class, write "background": false into a manifest beside it',
                 spec.path,
             )
-        layouts = {layout.index: layout for layout in map(_layout, outputs)}
-        heads = self.heads.boxes, self.heads.scores
-        self.tensors = (_layout(inputs[0]), *(layouts[head.index] for head in heads))
+        self.tensors = model.inputs[0], self.heads.boxes, self.heads.scores
 
     @property
     def classes(self) -> int:
@@ -75,9 +72,12 @@ class Backend(ModelFit, ABC):
     all else and ``close`` at the end. Raises ModelError when the model is not an SSD.
 
     trouble: what is not as it was configured, in words; any thread may read it.
+    invoke_deadline_s: a longer ``invoke`` is to be treated as hung by who waits for it; None
+        where the backend sees to that itself.
     """
 
     trouble: str | None = None
+    invoke_deadline_s: float | None = None
 
     def prepare(self, frame: Frame) -> Prepared:
         """Resize and quantise a frame into an array of its own."""
@@ -86,13 +86,13 @@ class Backend(ModelFit, ABC):
         return Prepared(out, self.preprocess(frame, out))
 
     def open(self) -> None:
-        """Take the device the network runs on. Raises DeviceError."""
+        """Take the device that runs the model. Raises DeviceError."""
 
     def close(self) -> None:
         """Give the device back."""
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Return whether the network can be invoked now, or could within the time given.
+        """Return whether ``invoke`` is possible now, or within the time given.
 
         Raises DeviceError when it never will.
         """
@@ -100,36 +100,30 @@ class Backend(ModelFit, ABC):
 
     @abstractmethod
     def set_frame(self, frame: Frame) -> Geometry:
-        """Resize and quantise a frame straight into the network's input, without a copy."""
+        """Resize and quantise a frame straight into the model's input, without a copy."""
 
     @abstractmethod
     def set_prepared(self, prepared: Prepared) -> Geometry:
-        """Copy a prepared frame into the network's input."""
+        """Copy a prepared frame into the model's input."""
 
     @abstractmethod
     def invoke(self) -> RawHeads:
-        """Run the network on its input; the heads are copies, free to go to another thread.
+        """Run the model on its input; the heads are copies, free to go to another thread.
 
         Raises InvokeLost.
         """
 
 
-def quantized(head: Head, values: NDArray[Any]) -> QuantizedTensor:
+def quantized(head: TensorInfo, values: NDArray[Any]) -> QuantizedTensor:
     """Return a head's values, as the interpreter shapes them, as (N, columns)."""
-    shaped = values.reshape(head.anchors, head.columns)
-    return QuantizedTensor(shaped, head.scale, head.zero_point)
+    shaped = values.reshape(head.rows, head.columns)
+    return QuantizedTensor(shaped, head.scale or 1.0, head.zero_point)
 
 
-def _layout(details: dict[str, Any]) -> TensorLayout:
-    shape = tuple(int(size) for size in details["shape"])
-    return TensorLayout(int(details["index"]), shape, np.dtype(details["dtype"]))
-
-
-def _input(inputs: list[dict[str, Any]], spec: ModelSpec) -> InputTensor:
-    shape = [int(size) for size in inputs[0]["shape"]] if len(inputs) == 1 else []
-    dtype = np.dtype(inputs[0]["dtype"]) if inputs else np.dtype(object)
+def _input(inputs: Sequence[TensorInfo], spec: ModelSpec) -> InputTensor:
+    shape = inputs[0].shape if len(inputs) == 1 else ()
     fits = len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and min(shape) > 0
-    if not fits or dtype not in (np.uint8, np.int8, np.float32):
+    if not fits or inputs[0].dtype not in READABLE:
         raise ModelError(
             f"it takes {describe(inputs)}; "
             f"expected one image [1, height, width, 3] of uint8, int8 or float32",
@@ -137,11 +131,11 @@ def _input(inputs: list[dict[str, Any]], spec: ModelSpec) -> InputTensor:
             spec.path,
         )
     # TFLite shows a size that is not fixed as 1, and as -1 in the signature of the shape.
-    if min(inputs[0]["shape_signature"][1:]) < 0:
+    (tensor,) = inputs
+    if min(tensor.shape_signature[1:]) < 0:
         raise ModelError(
             "it takes images of any size",
             "convert it again with a fixed input size, such as 300x300",
             spec.path,
         )
-    scale, zero_point = inputs[0]["quantization"]
-    return InputTensor(shape[1], shape[2], dtype, scale, zero_point)
+    return InputTensor(shape[1], shape[2], tensor.dtype, tensor.scale, tensor.zero_point)

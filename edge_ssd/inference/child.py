@@ -1,4 +1,4 @@
-"""A process of its own for a network, so that its crash or hang is a sentence."""
+"""The inference process, as its parent sees it: a crash or hang becomes an error message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from typing import IO
 import edge_ssd
 from edge_ssd.errors import DeviceError
 from edge_ssd.inference.child_main import FAILED, GO, Job
-from edge_ssd.inference.shared import Memory, holding
+from edge_ssd.inference.shared import Memory
+from edge_ssd.processes import ending
 
 log = getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Child:
         return self._process.pid
 
     def go(self) -> None:
-        """Ask for one inference; what became of it is told by ``answered``."""
+        """Ask for one inference; ``answered`` tells what became of it."""
         with suppress(OSError):
             self._control.send(GO)
 
@@ -102,12 +103,8 @@ class Child:
     def _ending(self) -> DeviceError:
         self.end()
         code = self._process.poll()
-        said = f", saying: {self._said[-1]}" if self._said else ""
-        if code is not None and code < 0:
-            reason = f"was ended by {signal.Signals(-code).name} ({signal.strsignal(-code)})"
-            remedy = "see dmesg: out of memory?" if code == -signal.SIGKILL else CHECK
-            return DeviceError(f"the network's process {reason}{said}", remedy)
-        return DeviceError(f"the network's process ended with status {code}{said}", CHECK)
+        remedy = "see dmesg: out of memory?" if code == -signal.SIGKILL else CHECK
+        return DeviceError(f"the inference process {ending(code, *self._said)}", remedy)
 
     def _read(self, stream: IO[bytes]) -> None:
         with stream:
@@ -119,11 +116,14 @@ class Child:
                     log.debug("child %d: %s", self.pid, text)
 
 
-def hung(doing: str, seconds: float) -> DeviceError:
+def overdue(doing: str, seconds: float) -> DeviceError:
     """Return the error of a child that does not answer."""
-    return DeviceError(f"the network hung in {doing} for {seconds:g} s", CHECK)
+    return DeviceError(f"{doing} did not end within {seconds:g} s", CHECK)
 
 
 def pack(job: Job) -> Memory:
     """Return a job as children take it."""
-    return holding(pickle.dumps(job))
+    pickled = pickle.dumps(job)
+    memory = Memory(len(pickled))
+    memory.map[:] = pickled
+    return memory

@@ -1,8 +1,8 @@
-"""What the network's own process runs: ``python -m edge_ssd.inference.child_main``.
+"""What the inference process runs: ``python -m edge_ssd.inference.child_main``.
 
 Its arguments are three open files: a socket to the parent, the pickled Job, and the memory
 both share, which holds the input, the box encodings and the class scores, one after another.
-It says READY, and then DONE for every GO; or FAILED and the pickled error, and ends. It ends
+It sends READY, and then DONE for every GO; or FAILED and the pickled error, and ends. It ends
 with its parent, too.
 """
 
@@ -18,14 +18,19 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edge_ssd.errors import DeviceError, EdgeSsdError
-from edge_ssd.inference.delegate import Delegate, load
-from edge_ssd.inference.runtime import import_runtime, make_interpreter
-from edge_ssd.inference.shared import TensorLayout, views
+from edge_ssd.inference.delegate import load
+from edge_ssd.inference.runtime import Interpreter, import_runtime, make_interpreter
+from edge_ssd.inference.shared import views
+from edge_ssd.inference.tensors import TensorInfo
 from edge_ssd.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from edge_ssd.inference.options import ModelOptions
 
 GO, READY, DONE, FAILED = b"g", b"r", b"d", b"f"
 ORPHAN_S = 2.0
@@ -34,16 +39,36 @@ ORPHAN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to run. spec: None only loads the delegate.
+    """What to run: of ModelOptions what its process needs, without the import of pydantic.
 
     tensors: the input, the box encodings and the class scores.
+    library: the delegate's; None for the CPU. arguments: what it is asked for.
     """
 
-    spec: ModelSpec | None
-    runtime: str
-    threads: int | None
-    delegate: Delegate | None
-    tensors: tuple[TensorLayout, ...] = ()
+    spec: ModelSpec
+    tensors: tuple[TensorInfo, ...]
+    runtime: str = "auto"
+    threads: int | None = 1
+    library: str | None = None
+    arguments: Mapping[str, str] | None = None
+
+    @classmethod
+    def of(cls, spec: ModelSpec, tensors: tuple[TensorInfo, ...], options: ModelOptions) -> Job:
+        """Return the job of running a model with these options."""
+        library = options.delegate_library if options.delegate else None
+        arguments = options.delegate_arguments()
+        return cls(spec, tensors, options.runtime, options.threads, library, arguments)
+
+    def load(self) -> Interpreter:
+        """Return the model's interpreter, with the delegate where one is wanted.
+
+        Raises DeviceError, ModelError, RuntimeMissingError.
+        """
+        delegates = []
+        if self.library:
+            runtime = import_runtime(self.runtime)
+            delegates = [load(self.library, self.arguments or {}, runtime)]
+        return make_interpreter(self.spec, self.runtime, self.threads, delegates)
 
 
 def serve(control: socket.socket, job: Job, shared: mmap.mmap) -> None:
@@ -58,21 +83,18 @@ def serve(control: socket.socket, job: Job, shared: mmap.mmap) -> None:
         control.send(FAILED + pickle.dumps(error))
 
 
-def _prepare(job: Job, shared: mmap.mmap) -> Callable[[], object]:
-    """Load what the job asks for; return what one GO does."""
-    if job.spec is None:
-        delegate = load(job.delegate or Delegate(), import_runtime(job.runtime))
-        return lambda: delegate  # held until this process ends
-    interpreter = make_interpreter(job.spec, job.runtime, job.threads, job.delegate)
-    picture, *heads = zip(job.tensors, views(shared, job.tensors), strict=True)
+def _prepare(job: Job, shared: mmap.mmap) -> Callable[[], None]:
+    """Load the model; return what one GO does."""
+    interpreter = job.load()
+    image, *heads = zip(job.tensors, views(shared, job.tensors), strict=True)
 
     def infer() -> None:
         # A view of a tensor held during invoke() makes it raise: none outlives its line.
-        interpreter.tensor(picture[0].index)()[...] = picture[1]
+        interpreter.tensor(image[0].index)()[...] = image[1]
         try:
             interpreter.invoke()
         except RuntimeError as error:
-            raise DeviceError(f"the network failed: {error}") from None
+            raise DeviceError(f"the inference failed: {error}") from None
         for head, copy in heads:
             copy[...] = interpreter.tensor(head.index)()
 

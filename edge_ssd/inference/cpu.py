@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from edge_ssd.inference.backend import Backend, Prepared, quantized
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.runtime import load_interpreter
+from edge_ssd.inference.tensors import of_interpreter
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.types import Frame, Geometry, RawHeads
 
 
 class CpuBackend(Backend):
-    """A model loaded in this process.
+    """A model loaded in this process; its delegate is a subclass's business.
 
     allocate: without it the model is described only, for a class that loads it another way.
     Raises ModelError when the file cannot be run or is not an SSD, RuntimeMissingError when
@@ -19,13 +21,14 @@ class CpuBackend(Backend):
     def __init__(
         self,
         spec: ModelSpec,
-        runtime: str = "auto",
-        threads: int | None = 1,
+        options: ModelOptions | None = None,
         resize: str = "stretch",
         allocate: bool = True,
     ) -> None:
-        self.interpreter = load_interpreter(spec, runtime, threads, allocate)
-        super().__init__(spec, self.interpreter, resize)
+        options = options or ModelOptions()
+        self.interpreter = load_interpreter(spec, options.runtime, options.threads, allocate)
+        self.invoke_deadline_s = options.invoke_deadline_s
+        super().__init__(spec, of_interpreter(self.interpreter), resize)
 
     def set_frame(self, frame: Frame) -> Geometry:
         # A view of a tensor held during invoke() makes it raise: none outlives its line.

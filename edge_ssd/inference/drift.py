@@ -1,4 +1,4 @@
-"""Notice that inference became slow: the USB Edge TPU cannot tell its temperature."""
+"""Notice that inference became slow: the USB Edge TPU has no temperature sensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An Edge TPU driven by this process itself."""
+"""The Edge TPU backend, in this process."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import time
 from edge_ssd.errors import DeviceError, EdgeSsdError
 from edge_ssd.inference.child_main import Job
 from edge_ssd.inference.cpu import CpuBackend
-from edge_ssd.inference.delegate import Delegate
 from edge_ssd.inference.drift import DriftWatch
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.owner_lock import OwnerLock
-from edge_ssd.inference.probe import TIMEOUT_S, probe
-from edge_ssd.inference.runtime import make_interpreter
+from edge_ssd.inference.probe import probe
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.types import RawHeads
 
@@ -23,28 +22,18 @@ class EdgeTpuBackend(CpuBackend):
     the start does so in the probe, and is an error.
     """
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        delegate: Delegate,
-        runtime: str = "auto",
-        threads: int | None = 1,
-        resize: str = "stretch",
-        probe_timeout_s: float = TIMEOUT_S,
-    ) -> None:
-        super().__init__(spec, runtime, threads, resize, allocate=False)
+    def __init__(self, spec: ModelSpec, options: ModelOptions, resize: str = "stretch") -> None:
+        super().__init__(spec, options, resize, allocate=False)
         self._described = self.interpreter
-        self._job = Job(spec, runtime, threads, delegate, self.tensors)
-        self._lock = OwnerLock(delegate.device)
-        self._probe_timeout_s = probe_timeout_s
+        self._job = Job.of(spec, self.tensors, options)
+        self._lock = OwnerLock(options.delegate_device)
         self._drift = DriftWatch()
 
     def open(self) -> None:
         self._lock.acquire()
         try:
-            probe(self._job, self._probe_timeout_s)
-            job = self._job
-            self.interpreter = make_interpreter(self.spec, job.runtime, job.threads, job.delegate)
+            probe(self._job)
+            self.interpreter = self._job.load()
         except EdgeSsdError:
             self.close()
             raise

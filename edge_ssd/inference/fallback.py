@@ -31,6 +31,7 @@ class FallbackBackend(Backend):
         self._active, self._cpu = primary, cpu
         self.spec, self.tensors = primary.spec, primary.tensors
         self.preprocess, self.heads = primary.preprocess, primary.heads
+        self.invoke_deadline_s = primary.invoke_deadline_s
 
     def open(self) -> None:
         try:
@@ -64,6 +65,7 @@ class FallbackBackend(Backend):
     def _switch(self, error: DeviceError) -> None:
         self._active.close()
         self._active, self.spec = self._cpu, self._cpu.spec
+        self.invoke_deadline_s = self._cpu.invoke_deadline_s
         self.trouble = f"{self.spec.name} runs on the CPU: {error.problem}"
         log.warning("%s; until a restart, %s runs on the CPU", error, self.spec.name)
 
@@ -72,7 +74,7 @@ def _differences(a: Backend, b: Backend) -> list[str]:
     same = {
         "the input": a.preprocess.tensor == b.preprocess.tensor
         and np.array_equal(a.preprocess.table, b.preprocess.table),
-        "the number of boxes": a.heads.boxes.anchors == b.heads.boxes.anchors,
+        "the number of boxes": a.heads.anchors == b.heads.anchors,
         "the number of classes": a.heads.scores.columns == b.heads.scores.columns,
         "the anchors": np.array_equal(a.spec.anchors, b.spec.anchors)
         if isinstance(a.spec.anchors, np.ndarray) and isinstance(b.spec.anchors, np.ndarray)

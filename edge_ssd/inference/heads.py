@@ -2,55 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from edge_ssd.errors import ModelError
+from edge_ssd.inference.tensors import TensorInfo
 
+READABLE = (np.uint8, np.int8, np.float32)
+"""The types of inputs and outputs that the engine knows."""
 _BOX_WORDS = ("box", "loc", "squeeze", "encoding")
 _SCORE_WORDS = ("score", "class", "conf", "prob")
 _NAME_THEM = 'name them in a manifest beside the model: "heads": {"boxes": ..., "scores": ...}'
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """One output: its tensor index, (N, columns) shape and quantisation.
-
-    names: what the signature calls it, where there is one, and what its tensor is called.
-    """
-
-    index: int
-    names: tuple[str, ...]
-    anchors: int
-    columns: int
-    scale: float
-    zero_point: int
-
-
-@dataclass(frozen=True, slots=True)
 class Heads:
     """The two outputs of an SSD: box encodings (N, 4) and class scores (N, columns)."""
 
-    boxes: Head
-    scores: Head
+    boxes: TensorInfo
+    scores: TensorInfo
+
+    @property
+    def anchors(self) -> int:
+        """N: how many anchors there are, with an encoding and scores each."""
+        return self.boxes.rows
 
 
-def resolve(
-    outputs: Sequence[dict[str, Any]],
-    names: tuple[str, str] | None = None,
-    signature: Mapping[int, str] | None = None,
-) -> Heads:
-    """Return the heads among the interpreter's output details; their order does not matter.
+def resolve(outputs: Sequence[TensorInfo], names: tuple[str, str] | None = None) -> Heads:
+    """Return the heads among a model's outputs; their order does not matter.
 
     names: the (boxes, scores) outputs' names, where the model's manifest or op tells them.
-    signature: the signature's name of each output, by tensor index.
-    Raises ModelError that lists what was found when no pair, or more than one, fits.
+    Raises ModelError that lists the outputs when no pair, or more than one, fits.
     """
-    pairs = _pairs([_head(output, signature or {}) for output in outputs])
-    listed = describe(outputs, signature)
+    pairs = _pairs([output for output in outputs if _fits(output)])
+    listed = describe(outputs)
     if not pairs:
         raise ModelError(
             f"no SSD heads: the outputs are {listed}; expected box encodings [1, N, 4] and "
@@ -58,7 +45,7 @@ def resolve(
             "give an SSD detection model (a classifier or another detector family does not fit)",
         )
     if names:
-        pairs = [p for p in pairs if names[0] in p.boxes.names and names[1] in p.scores.names]
+        pairs = [p for p in pairs if names[0] in _names(p.boxes) and names[1] in _names(p.scores)]
         problem = f"no outputs named {names[0]} (boxes) and {names[1]} (scores)"
     elif len(pairs) > 1:
         pairs = _named_so(pairs)
@@ -68,16 +55,16 @@ def resolve(
     raise ModelError(f"{problem}: the outputs are {listed}", _NAME_THEM)
 
 
-def describe(tensors: Sequence[dict[str, Any]], signature: Mapping[int, str] | None = None) -> str:
-    """Return tensor details as a list for people: names, shapes, and a type that is unusual."""
+def describe(tensors: Sequence[TensorInfo]) -> str:
+    """Return tensors as a list for people: names, shapes, and a type that is unusual."""
     shown = []
-    for item in tensors:
-        name = _short(item["name"])
-        called = _short((signature or {}).get(int(item["index"]), name))
+    for tensor in tensors:
+        name = _short(tensor.name)
+        called = _short(tensor.signature_name) or name
         also = f" ({name})" if called != name else ""
-        kind = "" if _readable(item) else f" {np.dtype(item['dtype']).name}"
-        per_channel = " with a scale per channel" if _channels(item) > 1 else ""
-        shown.append(f"{called}{also} {[int(n) for n in item['shape']]}{kind}{per_channel}")
+        kind = "" if tensor.dtype in READABLE else f" {tensor.dtype.name}"
+        per_channel = " with a scale per channel" if len(tensor.scales) > 1 else ""
+        shown.append(f"{called}{also} {list(tensor.shape)}{kind}{per_channel}")
     return ", ".join(shown) or "none"
 
 
@@ -86,37 +73,25 @@ def _short(name: str) -> str:
     return name if len(name) <= 60 else f"{name[:59]}…"
 
 
-def _head(output: dict[str, Any], signature: Mapping[int, str]) -> Head | None:
-    shape = [int(size) for size in output["shape"]]
-    if not _readable(output) or _channels(output) > 1 or len(shape) not in (3, 4):
-        return None
-    columns = shape[-1]
-    anchors = int(np.prod(shape[:-1]))
-    if shape[0] != 1 or anchors < 2 or columns < 1:
-        return None
-    index = int(output["index"])
-    called = (signature[index],) if index in signature else ()
-    scale, zero_point = output["quantization"]
-    return Head(index, (*called, output["name"]), anchors, columns, scale or 1.0, zero_point)
+def _names(tensor: TensorInfo) -> tuple[str, ...]:
+    """Return its name in the signature, where there is one, and its own."""
+    return (*filter(None, [tensor.signature_name]), tensor.name)
 
 
-def _pairs(heads: Sequence[Head | None]) -> list[Heads]:
-    """Return every two heads whose shapes belong together."""
-    fit = [head for head in heads if head]
+def _fits(output: TensorInfo) -> bool:
+    """Whether an output may be one of the heads."""
+    simple = output.dtype in READABLE and len(output.scales) <= 1 and len(output.shape) in (3, 4)
+    return simple and output.shape[0] == 1 and output.rows > 1 and output.columns > 0
+
+
+def _pairs(outputs: Sequence[TensorInfo]) -> list[Heads]:
+    """Return every two outputs whose shapes belong together."""
     return [
         Heads(boxes, scores)
-        for boxes in fit
-        for scores in fit
-        if boxes is not scores and boxes.columns == 4 and boxes.anchors == scores.anchors
+        for boxes in outputs
+        for scores in outputs
+        if boxes is not scores and boxes.columns == 4 and boxes.rows == scores.rows
     ]
-
-
-def _readable(output: dict[str, Any]) -> bool:
-    return output["dtype"] in (np.uint8, np.int8, np.float32)
-
-
-def _channels(output: dict[str, Any]) -> int:
-    return len(output["quantization_parameters"]["scales"])
 
 
 def _named_so(pairs: list[Heads]) -> list[Heads]:
@@ -125,8 +100,8 @@ def _named_so(pairs: list[Heads]) -> list[Heads]:
         told = [
             pair
             for pair in pairs
-            if any(word in pair.boxes.names[which].lower() for word in _BOX_WORDS)
-            and any(word in pair.scores.names[which].lower() for word in _SCORE_WORDS)
+            if any(word in _names(pair.boxes)[which].lower() for word in _BOX_WORDS)
+            and any(word in _names(pair.scores)[which].lower() for word in _SCORE_WORDS)
         ]
         if len(told) == 1:
             return told

@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge_ssd.errors import DeviceError
-from edge_ssd.inference.tpus import describe_process
+from edge_ssd.holders import named
 
 
 class OwnerLock:
-    """Says to other processes of this package that an Edge TPU is taken.
+    """Tells other processes of this package that an Edge TPU is in use.
 
     A numbered device of one kind (``usb:1``) is locked by itself; any other name may mean
     every device, and locks all of them. The kernel drops the lock when its process ends.
@@ -39,9 +39,9 @@ class OwnerLock:
             except BlockingIOError:
                 owners = _owners(file)
                 self.release()
-                who = ", ".join(map(describe_process, owners)) or "a process that /proc hides"
+                who = ", ".join(map(named, owners)) or "a process that /proc hides"
                 raise DeviceError(
-                    f"the Edge TPU ({self._device}) is in use by process {who}",
+                    f"the Edge TPU ({self._device}) is in use by {who}",
                     "an Edge TPU serves one process: stop that one, or with several sticks give "
                     "each process its own model.delegate_device, such as usb:1",
                 ) from None

@@ -28,7 +28,7 @@ class PreprocessOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class InputTensor:
-    """The network's input: height and width in pixels, three RGB channels.
+    """The model's input: height and width in pixels, three RGB channels.
 
     dtype: uint8, int8 or float32.
     scale: 0 where the input is not quantised: float32, or pixels as they are.

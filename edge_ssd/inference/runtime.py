@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ssd.errors import ModelError, RuntimeMissingError
-from edge_ssd.inference.delegate import Delegate, load
-from edge_ssd.models.graph import EDGETPU_OP
 from edge_ssd.models.spec import ModelSpec
 
 log = logging.getLogger(__name__)
@@ -28,18 +26,13 @@ MODULES = {
 PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
 
 
-class Description(Protocol):
-    """What an interpreter says of its model, before anything runs."""
+class Interpreter(Protocol):
+    """What this package uses of a TensorFlow Lite interpreter. One thread at a time."""
 
     def get_input_details(self) -> list[dict[str, Any]]: ...
     def get_output_details(self) -> list[dict[str, Any]]: ...
     def get_signature_list(self) -> dict[str, Any]: ...
     def get_signature_runner(self, key: str) -> Any: ...
-
-
-class Interpreter(Description, Protocol):
-    """What this package uses of a TensorFlow Lite interpreter. One thread at a time."""
-
     def allocate_tensors(self) -> None: ...
     def invoke(self) -> None: ...
     def get_tensor(self, index: int) -> NDArray[Any]: ...
@@ -102,38 +95,26 @@ def make_interpreter(
     spec: ModelSpec,
     runtime: str = "auto",
     threads: int | None = 1,
-    delegate: Delegate | None = None,
+    delegates: Sequence[Any] = (),
     allocate: bool = True,
 ) -> Interpreter:
-    """Return an interpreter, with a delegate where one is given; stderr is left as it is.
+    """Return an interpreter with the delegates given; stderr is left as it is.
 
-    Raises what load_interpreter does, and DeviceError when the delegate cannot be loaded.
+    Raises what load_interpreter does.
     """
     module = import_runtime(runtime)
-    source = {"model_content": spec.content} if spec.content else {"model_path": str(spec.path)}
-    delegates = {"experimental_delegates": [load(delegate, module)]} if delegate else {}
-    clamped = clamp_threads(threads)
+    source: dict[str, Any] = (
+        {"model_content": spec.content} if spec.content else {"model_path": str(spec.path)}
+    )
+    if delegates:
+        source["experimental_delegates"] = list(delegates)
     try:
-        interpreter: Interpreter = module.Interpreter(**source, num_threads=clamped, **delegates)
+        interpreter: Interpreter = module.Interpreter(**source, num_threads=clamp_threads(threads))
         if allocate:
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise _explain(spec, str(error)) from None
     return interpreter
-
-
-def signature_outputs(interpreter: Description) -> dict[int, str]:
-    """Return what the model's signature calls each output, by tensor index.
-
-    Empty where the file has no signature, or none of exactly the graph's outputs.
-    """
-    outputs = {int(item["index"]) for item in interpreter.get_output_details()}
-    for key in interpreter.get_signature_list():
-        details = interpreter.get_signature_runner(key).get_output_details()
-        named = {int(item["index"]): str(name) for name, item in details.items()}
-        if named.keys() == outputs:
-            return named
-    return {}
 
 
 @contextmanager
@@ -187,6 +168,9 @@ def _check_numpy(runtime: str) -> None:
 
 
 def _explain(spec: ModelSpec, reason: str) -> ModelError:
+    # The inference process starts sooner without it.
+    from edge_ssd.models.graph import EDGETPU_OP  # noqa: PLC0415
+
     if EDGETPU_OP in reason:
         return ModelError(
             "it is compiled for the Edge TPU and needs its delegate",

@@ -1,4 +1,4 @@
-"""A network in a process of its own: its crash costs a frame, and never the camera."""
+"""The subprocess backend: a crash of the model costs a frame, and never the camera."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from collections.abc import Callable
 
 from edge_ssd.errors import DeviceError, EdgeSsdError
 from edge_ssd.inference.backend import Backend, InvokeLost, Prepared, quantized
-from edge_ssd.inference.child import Child, hung, pack
+from edge_ssd.inference.child import Child, overdue, pack
 from edge_ssd.inference.child_main import Job
-from edge_ssd.inference.delegate import Delegate
 from edge_ssd.inference.drift import DriftWatch
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.owner_lock import OwnerLock
 from edge_ssd.inference.probe import TIMEOUT_S
 from edge_ssd.inference.runtime import load_interpreter
 from edge_ssd.inference.shared import room_for, views
+from edge_ssd.inference.tensors import of_interpreter
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.types import Frame, Geometry, RawHeads
 
@@ -34,29 +35,27 @@ class SubprocessBackend(Backend):
     input is lost (InvokeLost). The first replacement starts at once, the next ones after
     0.5 s, 1 s, 2 s; the fifth death within a minute is a DeviceError.
 
-    deadline_s: of one inference. load_deadline_s: from a child's start until it can infer.
+    load_deadline_s: from a child's start until it can infer.
     Raises what CpuBackend raises.
     """
 
     def __init__(
         self,
         spec: ModelSpec,
-        delegate: Delegate | None = None,
-        runtime: str = "auto",
-        threads: int | None = 1,
+        options: ModelOptions,
         resize: str = "stretch",
-        deadline_s: float = 10.0,
         load_deadline_s: float = TIMEOUT_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(spec, load_interpreter(spec, runtime, threads, allocate=False), resize)
+        described = load_interpreter(spec, options.runtime, options.threads, allocate=False)
+        super().__init__(spec, of_interpreter(described), resize)
         self._shared = room_for(self.tensors)
-        self._picture, self._boxes, self._scores = views(self._shared.map, self.tensors)
-        self._job = pack(Job(spec, runtime, threads, delegate, self.tensors))
-        self._deadline_s, self._load_deadline_s = deadline_s, load_deadline_s
-        self._lock = OwnerLock(delegate.device) if delegate else None
+        self._image, self._boxes, self._scores = views(self._shared.map, self.tensors)
+        self._job = pack(Job.of(spec, self.tensors, options))
+        self._deadline_s, self._load_deadline_s = options.invoke_deadline_s, load_deadline_s
+        self._lock = OwnerLock(options.delegate_device) if options.delegate else None
         self._clock = clock
-        self._drift = DriftWatch() if delegate else None
+        self._drift = DriftWatch() if options.delegate else None
         self._child: Child | None = None
         self._ready = False
         self._start_at = self._started_at = 0.0
@@ -64,7 +63,7 @@ class SubprocessBackend(Backend):
 
     @property
     def child_pid(self) -> int | None:
-        """The process the network runs in, while there is one."""
+        """The id of the inference process, while there is one."""
         return self._child.pid if self._child else None
 
     def open(self) -> None:
@@ -100,14 +99,14 @@ class SubprocessBackend(Backend):
         except EdgeSsdError as error:
             self._replace(error)
             return False
-        log.warning("the network runs again, %.2f s after it failed", self._since_death_s())
+        log.warning("inference runs again, %.2f s after it failed", self._since_death_s())
         return True
 
     def set_frame(self, frame: Frame) -> Geometry:
-        return self.preprocess(frame, self._picture[0])
+        return self.preprocess(frame, self._image[0])
 
     def set_prepared(self, prepared: Prepared) -> Geometry:
-        self._picture[0] = prepared.tensor
+        self._image[0] = prepared.tensor
         return prepared.geometry
 
     def invoke(self) -> RawHeads:
@@ -118,9 +117,9 @@ class SubprocessBackend(Backend):
         self._child.go()
         try:
             if not self._child.answered(self._deadline_s):
-                raise hung("an inference", self._deadline_s)
+                raise overdue("an inference", self._deadline_s)
         except EdgeSsdError as error:
-            self._replace(error, "; the frame in it is lost")
+            self._replace(error, "; its frame is lost")
             raise InvokeLost from None
         if self._drift:
             self._drift.note((self._clock() - begun) * 1e3)
@@ -138,11 +137,11 @@ class SubprocessBackend(Backend):
         assert self._child
         self._ready = self._child.answered(timeout_s)
         if not self._ready and self._clock() - self._started_at > self._load_deadline_s:
-            raise hung("loading", self._load_deadline_s)
+            raise overdue("loading the model", self._load_deadline_s)
         return self._ready
 
     def _replace(self, error: EdgeSsdError, lost: str = "") -> None:
-        """Put a new child in the place of one that failed, at once or after a while."""
+        """Replace a child that failed, at once or after a pause."""
         now = self._clock()
         self._deaths.append(now)
         recent = [death for death in self._deaths if now - death < WINDOW_S]
@@ -156,12 +155,7 @@ class SubprocessBackend(Backend):
             )
         delay_s = 0.25 * 2 ** (len(recent) - 1) if len(recent) > 1 else 0.0
         self._start_at = now + delay_s
-        log.warning(
-            "%s%s; it is started again%s",
-            error,
-            lost,
-            f" in {delay_s:g} s" if delay_s else "",
-        )
+        log.warning("%s%s; restarting it%s", error, lost, f" in {delay_s:g} s" if delay_s else "")
         if not delay_s:
             self._start()
 

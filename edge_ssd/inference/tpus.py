@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import stat
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 USB_IDS = {"1a6e:089a": "before its first use", "18d1:9302": "in use or used before"}
 """A stick changes its id when libedgetpu first loads its firmware: udev needs both."""
+NOT_FOUND = "none is on USB (1a6e:089a or 18d1:9302) or PCIe (/dev/apex_0)"
+PLUG_IN = "plug it in; check its cable and power, and that lsusb shows it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +32,6 @@ def find(root: Path = Path("/")) -> list[Tpu]:
     usb = [_usb(root, entry.parent) for entry in root.glob("sys/bus/usb/devices/*/idVendor")]
     pci = [Tpu(f"PCIe {node.name}", node) for node in sorted(root.glob("dev/apex_*"))]
     return [tpu for tpu in usb if tpu] + pci
-
-
-def holders(node: Path) -> list[str]:
-    """Return ``pid (command)`` of each process that has ``node`` open, where /proc shows it."""
-    wanted, found = _identity(node), []
-    for process in Path("/proc").glob("[0-9]*") if wanted else ():
-        with suppress(OSError):  # it has ended, or is another user's
-            if any(_identity(entry) == wanted for entry in (process / "fd").iterdir()):
-                found.append(describe_process(int(process.name)))
-    return found
-
-
-def describe_process(pid: int) -> str:
-    """Return ``pid (command line)``, or the bare pid where /proc does not show it."""
-    with suppress(OSError):
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").strip()
-        if command:
-            return f"{pid} ({command.decode('utf-8', 'replace')[:120]})"
-    return str(pid)
-
-
-def _identity(path: Path) -> tuple[int, ...] | None:
-    """Return what a file is, whatever a container calls it: a device by its number."""
-    try:
-        found = path.stat()
-    except OSError:  # it has just been closed, or unplugged
-        return None
-    if stat.S_ISCHR(found.st_mode):
-        return (found.st_rdev,)
-    return found.st_dev, found.st_ino
 
 
 def _usb(root: Path, folder: Path) -> Tpu | None:

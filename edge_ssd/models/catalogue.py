@@ -1,4 +1,4 @@
-"""Names of models: those that come with the package, those pulled, and those to be had."""
+"""Names of models: bundled, pulled, and available for download."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Offer:
     git_blob: git's object id of it, where the URL is a commit of a git repository.
     member: the model inside, when the URL serves a zip archive.
     labels_of: the bundled model that has the same labels.
-    map: COCO mAP from 0 to 1, measured as ``map_source`` says; None where nobody has.
+    map: COCO mAP from 0 to 1, measured as ``map_source`` says; None where not measured.
     """
 
     name: str
@@ -118,10 +118,10 @@ def find(name_or_path: str) -> Path:
     known = pulled()
     if name_or_path in known:
         return known[name_or_path]
-    path = Path(os.path.expanduser(name_or_path))  # noqa: PTH111 (pathlib's raises for ~nobody)
+    path = Path(os.path.expanduser(name_or_path))  # noqa: PTH111 (pathlib's raises for an unknown user)
     if is_file(path):
         return path
-    if os.path.isdir(path):  # noqa: PTH112 (pathlib's raises for what may not be looked at)
+    if os.path.isdir(path):  # noqa: PTH112 (pathlib's raises without permission)
         raise ModelError("it is a folder", "give the .tflite file in it", path)
     if name_or_path in offers():
         raise ModelError(
@@ -143,7 +143,7 @@ def _models_in(place: Path) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        _warn_once(f"the models in {place} are not seen: {error.strerror}")
+        _warn_once(f"the models in {place} cannot be listed: {error.strerror}")
         return []
     return sorted(path for path in files if not path.name.startswith("."))
 

@@ -31,7 +31,7 @@ _QUANTISED = {"u1", "i1", "<i2"}
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """One tensor's description. scales and zero_points have one entry, or one a channel."""
+    """One tensor's description. scales and zero_points have one entry, or one per channel."""
 
     index: int
     name: str

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 
 Labels = tuple[str | None, ...]
 
-_REMEDY = "give a text file with one name a line"
-_EACH_CLASS = "give the labels the model was trained with, one a line, with or without background"
+_REMEDY = "give a text file with one name per line"
+_EACH_CLASS = "give the labels the model was trained with, one per line, with or without background"
 _UNUSED = {"", "???", "n/a", "na", "none", "unused"}
 _BACKGROUND_WORDS = {"background", "__background__", "bg", "unlabeled"}
 _BACKGROUND = {"", "???", *_BACKGROUND_WORDS}
@@ -35,7 +35,7 @@ _ITEM_NAME = re.compile(r"""\b(display_name|name)\s*:\s*["']([^"'\n]*)["']""")
 def parse(text: str) -> list[str]:
     """Return the names in the order of their ids; an id between them that is not used is empty.
 
-    Three forms: one name a line (empty lines at the end do not count); Coral's ``16  cat``, if
+    Three forms: one name per line (empty lines at the end do not count); Coral's ``16  cat``, if
     all lines have it; TensorFlow's ``item { id: 17 name: "cat" }``.
     """
     lines = [line.strip() for line in text.lstrip("\ufeff").splitlines()]

@@ -28,7 +28,7 @@ _REQUIRED = {
     "NON_MAX_SUPPRESSION_V4": 5,
     "NON_MAX_SUPPRESSION_V5": 6,
 }
-"""How many inputs must be there, the first so many; one where it is not said here."""
+"""How many of the first inputs are required; one for operators not listed."""
 
 # They need every input that they list.
 _ALL = {"ADD_N", "CONCATENATION", "PACK"}

@@ -19,7 +19,7 @@ LIMIT = 127
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quantisation:
-    """A tensor's scales and zero points: one of each, or one a channel of ``dimension``."""
+    """A tensor's scales and zero points: one of each, or one per channel of ``dimension``."""
 
     scales: NDArray[np.float32]
     zero_points: NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""What the engine must know of a model besides its graph."""
+"""What inference and postprocessing need of a model besides its graph."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SsdAnchorLayout:
     """What TensorFlow's SSD anchor generator needs (``create_ssd_anchors``).
 
     grids: (rows, columns) of each feature map, finest first.
-    aspect_ratios: per layer, width over height; each gives one anchor a cell.
+    aspect_ratios: per layer, width over height; each gives one anchor per cell.
     scales: per layer, anchor size relative to the input; one more than layers, the last one
         being what the last layer is interpolated with.
     interpolated: add an anchor of ratio 1 at the geometric mean of this scale and the next.
@@ -77,7 +77,7 @@ class SsdAnchorLayout:
             )
         cells = [rows * columns if min(rows, columns) > 0 else 0 for rows, columns in self.grids]
         if min(cells) < 1 or sum(cells) > MAX_CELLS:
-            raise ModelError(f"the grids must have a cell each, and {MAX_CELLS} together at most")
+            raise ModelError(f"each grid needs a cell, and all together at most {MAX_CELLS}")
         sizes = [*self.scales, *(ratio for layer in self.aspect_ratios for ratio in layer)]
         if not all(0 < size < math.inf for size in sizes):
             raise ModelError("the scales and aspect ratios of the anchors must be positive")
@@ -95,7 +95,7 @@ class ModelSpec:
     labels_path: the file they were read from, where the user gave one.
     background: column 0 of the scores is the background.
     sigmoid: the scores are logits and still need the sigmoid.
-    iou_threshold: what its author suppresses neighbours with; the configuration may differ.
+    iou_threshold: the author's threshold of suppression; the configuration may set another.
     """
 
     name: str

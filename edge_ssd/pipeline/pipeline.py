@@ -42,9 +42,6 @@ class Pipeline:
 
     ``start``, then ``wait`` until the source ends, or ``stop``. An error in any worker stops
     all of them and is raised by ``wait`` and ``stop``.
-
-    invoke_deadline_s: longer inferences are treated as hung, which is an error; ``wait``
-        watches. None where the backend does so itself.
     """
 
     def __init__(
@@ -54,7 +51,6 @@ class Pipeline:
         outlets: Sequence[Outlet],
         stall_timeout_s: float = 10.0,
         clock_ns: Callable[[], int] = time.monotonic_ns,
-        invoke_deadline_s: float | None = None,
     ) -> None:
         self.detector = detector
         backend = self.backend = detector.backend
@@ -73,7 +69,7 @@ class Pipeline:
         )
         self._failed: Worker | None = None
         self._failed_at = math.inf
-        self._invoke_deadline_s = math.inf if invoke_deadline_s is None else invoke_deadline_s
+        self._overdue = False
         self.workers = self._make_workers()
 
     def _make_workers(self) -> list[Worker]:
@@ -142,13 +138,17 @@ class Pipeline:
             )
 
     def _check_inference(self) -> None:
-        if self._failed is None and self.inference.invoking_s > self._invoke_deadline_s:
+        deadline_s = self.backend.invoke_deadline_s
+        overdue = deadline_s is not None and self.inference.invoking_s > deadline_s
+        # Seen twice: after Ctrl-Z and fg, an inference may look overdue and be about to end.
+        if overdue and self._overdue and self._failed is None:
             worker = next(each for each in self.workers if each.name == "inference")
             worker.error = DeviceError(
-                f"the inference hung for {self._invoke_deadline_s:g} s",
+                f"an inference did not end within {deadline_s:g} s",
                 "set model.isolation: process, which recovers by itself",
             )
             self._on_error(worker)
+        self._overdue = overdue
 
     def _on_error(self, worker: Worker) -> None:
         if self._failed is None:

@@ -24,7 +24,7 @@ class AnchorLayer:
 def recognise(anchors: NDArray[np.float32]) -> tuple[AnchorLayer, ...]:
     """Return the layers of (N, 4) finite ycenter, xcenter, h, w; empty where they form no grids.
 
-    Expected as TensorFlow has them: layer after layer, row by row, a cell's boxes together.
+    Expected as TensorFlow has them: layer after layer, row by row, the boxes of a cell together.
     """
     starts = _starts(np.any(np.abs(np.diff(anchors[:, :2], axis=0)) > 1e-6, axis=1))
     boxes = np.diff([*starts, len(anchors)])

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from edge_ssd.errors import ModelError
 from edge_ssd.inference.backend import ModelFit
-from edge_ssd.inference.described import FileDescription
 from edge_ssd.inference.heads import Heads, resolve
-from edge_ssd.inference.runtime import signature_outputs
+from edge_ssd.inference.tensors import of_graph
 from edge_ssd.models import catalogue, embedded, labels, loading, manifest
 from edge_ssd.models.graph import POSTPROCESS_OP, Graph, Tensor, custom_options
 from edge_ssd.models.spec import ModelSpec
@@ -30,7 +29,7 @@ from edge_ssd.workshop.operators import EdgeTpuShare, Work
 
 
 @dataclass(frozen=True, slots=True)
-class TensorInfo:
+class TensorReport:
     """scale and zero_point: None where the tensor is not quantised; lists where per channel."""
 
     name: str
@@ -44,8 +43,8 @@ class TensorInfo:
 class HeadsInfo:
     """classes: without the background."""
 
-    boxes: TensorInfo
-    scores: TensorInfo
+    boxes: TensorReport
+    scores: TensorReport
     classes: int
     background: bool
 
@@ -82,7 +81,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything ``models inspect`` tells; ``docs/models.md`` describes each field.
+    """Everything ``models inspect`` reports; ``docs/models.md`` describes each field.
 
     size: in bytes. postprocess_options: None where the file has no postprocess operator.
     """
@@ -98,8 +97,8 @@ class Report:
     remedy: str
     needs: list[str]
     gains: list[str]
-    inputs: list[TensorInfo]
-    outputs: list[TensorInfo]
+    inputs: list[TensorReport]
+    outputs: list[TensorReport]
     postprocess_options: Mapping[str, Any] | None
     heads: HeadsInfo | None
     anchors: AnchorsInfo | None
@@ -168,14 +167,12 @@ def _fit(path: Path, data: bytes) -> Fit:
         if isinstance(spec.anchors, np.ndarray):
             fit = replace(fit, anchors=_anchors(spec, spec.anchors))
         graph = Graph(spec.content or embedded.without_archive(data))
-        description = FileDescription(graph)
-        heads = resolve(
-            description.get_output_details(), spec.heads, signature_outputs(description)
-        )
+        tensors = of_graph(graph)
+        heads = resolve(tensors.outputs, spec.heads)
         fit = replace(fit, heads=_heads(spec, heads, graph))
-        model = ModelFit(spec, description)
+        model = ModelFit(spec, tensors)
         size = model.preprocess.tensor.height, model.preprocess.tensor.width
-        fit = replace(fit, anchors=_anchors(spec, for_model(spec, heads.boxes.anchors, *size)))
+        fit = replace(fit, anchors=_anchors(spec, for_model(spec, heads.anchors, *size)))
         return replace(fit, labels=_labels(model, data))
     except ModelError as error:
         problem = error.problem if error.path == path else error.what
@@ -235,9 +232,9 @@ def _catalogue_name(sha256: str) -> str | None:
     return next((name for name, known in (offered | bundled).items() if known == sha256), None)
 
 
-def _tensor(tensor: Tensor) -> TensorInfo:
+def _tensor(tensor: Tensor) -> TensorReport:
     scales, zero_points = tensor.scales.tolist(), tensor.zero_points.tolist()
-    return TensorInfo(
+    return TensorReport(
         tensor.name,
         tensor.shape,
         _dtype(tensor.dtype),

@@ -1,4 +1,4 @@
-"""What sort of network a file holds, told by its operators and the shapes of its tensors."""
+"""Recognise the kind of a model by its operators and the shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SUPPRESSION = {"NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5"}
 
 
 class Kind(str, Enum):
-    """One sort of network; the value is its name in JSON."""
+    """A kind of model; the value is its name in JSON."""
 
     SSD_WITH_OP = "ssd_with_op"
     SSD_HEADS = "ssd_heads"
@@ -29,12 +29,12 @@ class Kind(str, Enum):
 
     @property
     def is_ssd(self) -> bool:
-        """Whether the engine is made for it."""
+        """Whether this package can run it."""
         return self in (Kind.SSD_WITH_OP, Kind.SSD_HEADS)
 
 
 def kind(graph: Graph, file_name: str) -> Kind:
-    """Return the sort of network; ``file_name`` tells a part of a split model."""
+    """Return the kind of model; ``file_name`` shows a part of a split model."""
     shapes = [tensor.shape for tensor in graph.outputs]
     has_op = graph.custom_operator(POSTPROCESS_OP) is not None
     if segment(file_name) or (has_op and not _takes_picture(graph)):
@@ -59,7 +59,7 @@ def segment(file_name: str) -> tuple[int, int] | None:
 
 
 def _efficientdet_anchors(height: int, width: int) -> int:
-    """Return how many anchors EfficientDet has: 9 a cell of five layers."""
+    """Return how many anchors EfficientDet has: 9 per cell of five layers."""
     steps = (8, 16, 32, 64, 128)
     return 9 * sum(math.ceil(height / step) * math.ceil(width / step) for step in steps)
 

@@ -21,6 +21,7 @@ from edge_ssd.boxes import iou_yxyx
 from edge_ssd.errors import EdgeSsdError, InputError, ModelError, UsageError
 from edge_ssd.files import replacing
 from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.models import catalogue, embedded, golden, loading, manifest
 from edge_ssd.models.graph import EDGETPU_OP, POSTPROCESS_OP, Graph, custom_options
 from edge_ssd.models.spec import ModelSpec
@@ -43,11 +44,11 @@ _BEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How near the new file is to the original, on ``frames`` pictures.
+    """How close the new file is to the original, on ``frames`` images.
 
     exact: both heads are the same to the bit.
     score_difference: the largest of all anchors and classes.
-    overlap: mean IoU of the boxes of each picture's best anchors.
+    overlap: mean IoU of the boxes of each image's best anchors.
     """
 
     frames: int
@@ -57,9 +58,9 @@ class Agreement:
 
     def __str__(self) -> str:
         if self.exact:
-            return f"the same to the bit on {self.frames} pictures"
+            return f"the same to the bit on {self.frames} images"
         return (
-            f"on {self.frames} pictures scores differ by {self.score_difference:.3f} at most "
+            f"on {self.frames} images scores differ by at most {self.score_difference:.3f} "
             f"(allowed {SCORE_TOLERANCE}) and boxes overlap by {self.overlap:.3f} on average "
             f"(at least {OVERLAP_TOLERANCE})"
         )
@@ -79,7 +80,7 @@ class Report:
     agreement: Agreement | None
 
     def __str__(self) -> str:
-        done = ["postprocess operator taken out"] if self.operator_removed else []
+        done = ["postprocess operator removed"] if self.operator_removed else []
         done += ["requantised to int8"] if self.int8 else []
         agreement = self.agreement or "not run: that takes an Edge TPU"
         size = f"{self.size / 1e6:.1f} MB"
@@ -185,9 +186,10 @@ def _verify(spec: ModelSpec, part: Path, int8: bool) -> Agreement | None:
 
 
 def _compare(spec: ModelSpec, new: ModelSpec) -> Agreement:
-    old_network, new_network = CpuBackend(spec), CpuBackend(new)
+    options = ModelOptions(threads=1)
+    old_network, new_network = CpuBackend(spec, options), CpuBackend(new, options)
     tensor = old_network.preprocess.tensor
-    anchors = for_model(spec, old_network.heads.boxes.anchors, tensor.height, tensor.width)
+    anchors = for_model(spec, old_network.heads.anchors, tensor.height, tensor.width)
     decode = BoxDecoder(anchors, spec.box_coder)
     exact, differences, overlaps = True, [], []
     for frame in _pictures():

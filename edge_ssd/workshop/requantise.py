@@ -31,7 +31,7 @@ _INT8_VERSION = {
     "SOFTMAX": 2,
     "SQUEEZE": 1,
 }
-"""The operators whose int8 kernel computes what the uint8 one does, and its least version."""
+"""The operators whose int8 kernel computes what the uint8 one does, and its minimum version."""
 
 _CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
 _ANY_OUTPUT_SCALE = {"ADD", *_CHANNEL_AXIS}

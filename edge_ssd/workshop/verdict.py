@@ -1,4 +1,4 @@
-"""What a model file is, needs and would gain, in words."""
+"""Describe what a model file is, what it needs and what preparing it gains."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _KINDS = {
     Kind.OWN_SUPPRESSION: "a detector with its own non-maximum suppression, not a plain SSD",
     Kind.KEYPOINT_BOXES: "a detector like MediaPipe's, with keypoints in its boxes, not an SSD",
     Kind.YOLO: "a detector like YOLO, which has boxes and scores in one output, not an SSD",
-    Kind.CLASSIFIER: "a classifier: it names a picture and finds no boxes",
-    Kind.MAP: "a network that gives a map (segmentation, depth, style), not an SSD",
+    Kind.CLASSIFIER: "a classifier: it names an image and finds no boxes",
+    Kind.MAP: "a model that gives a map (segmentation, depth, style), not an SSD",
     Kind.OTHER: "not an SSD detector",
 }
 
@@ -26,7 +26,7 @@ def what(kind: Kind, activations: str, edgetpu: bool, segment: tuple[int, int] |
         last = ", the last part" if segment[0] + 1 == segment[1] else ""
         text = f"segment {segment[0]} of {segment[1]} (counted from 0{last}) of a split model"
     else:
-        text = "the end of a split model: it takes no picture, but another part's feature maps"
+        text = "the end of a split model: its input is another part's feature maps, not an image"
     if edgetpu:
         return f"{text}, compiled for the Edge TPU"
     return f"{text}, computed in {activations}"
@@ -41,8 +41,8 @@ def needs(kind: Kind, edgetpu: bool, labels_missing: int) -> list[str]:
     if edgetpu:
         found.append("an Edge TPU and libedgetpu (model.delegate: edgetpu)")
     if labels_missing:
-        found.append(f"names for its {counted(labels_missing, 'class')}, to be read by people: a "
-                     "label file (model.labels), or a manifest")  # fmt: skip
+        found.append(f"names for its {counted(labels_missing, 'class')}: a label file "
+                     "(model.labels) or a manifest")  # fmt: skip
     return found
 
 
@@ -52,11 +52,11 @@ def gains(
     """Return what ``models prepare`` would make better. described_beside: in a manifest."""
     found = []
     if has_op and edgetpu:
-        found.append("`models prepare` takes the operator out, on which libedgetpu may crash")
+        found.append("`models prepare` removes the operator, on which libedgetpu may crash")
     elif has_op:
         found.append(
-            "`models prepare` takes the operator out for good, which every load does now: a "
-            "quicker start, and the same speed"
+            "`models prepare` removes the operator for good; now every load removes it: a "
+            "faster start, the same speed"
         )
     if described_beside:
         found.append("`models prepare` packs the manifest inside: one file is all it takes")
@@ -66,8 +66,8 @@ def gains(
         pass
     elif activations == "uint8":
         found.append(
-            "`prepare --int8` makes it 2 to 3 times faster on x86-64; on ARM only a measurement "
-            "tells (`edge-ssd tune`)"
+            "`prepare --int8` makes it 2 to 3 times faster on x86-64; on ARM measure "
+            "it (`edge-ssd tune`)"
         )
     elif activations == "int8":
         found.append("`prepare --int8` has nothing to gain: it is int8 already")

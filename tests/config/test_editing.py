@@ -99,7 +99,8 @@ REFUSED = {
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
 def test_what_would_change_anything_else_is_refused_with_what_to_do(text: str):
-    with pytest.raises(ConfigError, match=r"model cannot be edited.*; set model.threads yourself"):
+    problem = r"model: it cannot be edited.*; set model.threads yourself"
+    with pytest.raises(ConfigError, match=problem):
         set_options(text, "model", {"threads": 4})
 
 
@@ -187,7 +188,7 @@ def test_line_ends_of_a_file_stay(file: Path):
 def test_an_error_names_the_file_that_was_given(file: Path, tmp_path: Path, text: str):
     file.write_text(text)
 
-    with pytest.raises(ConfigError, match=rf"^{file}: the section model cannot be edited"):
+    with pytest.raises(ConfigError, match=rf"^{file}: model: it cannot be edited"):
         edit(file, "model", {"threads": 4})
     assert (file.read_text(), list(tmp_path.iterdir())) == (text, [file])
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from support.inferring import infer, warnings
 
-from edge_ssd.inference.delegate import Delegate
 from edge_ssd.inference.drift import WINDOW, DriftWatch
 from edge_ssd.inference.edgetpu import EdgeTpuBackend
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.subprocess import SubprocessBackend
 from edge_ssd.models.spec import ModelSpec
 
@@ -32,14 +32,14 @@ def test_a_few_slow_inferences_are_no_drift(caplog: pytest.LogCaptureFixture) ->
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])
 def test_a_stick_that_becomes_ten_times_slower_is_told(
-    isolation: str, tpu_spec: ModelSpec, stand_in: Delegate, monkeypatch: pytest.MonkeyPatch,
+    isolation: str, tpu_spec: ModelSpec, stand_in: ModelOptions, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("STAND_IN_FAULT", "slow@70")
     kind = {"thread": EdgeTpuBackend, "process": SubprocessBackend}[isolation]
-    detector = kind(tpu_spec, stand_in)
-    detector.open()
+    backend = kind(tpu_spec, stand_in)
+    backend.open()
     for seed in range(200):
-        infer(detector, seed)
-    detector.close()
+        infer(backend, seed)
+    backend.close()
     assert [line for line in warnings(caplog) if "inference takes" in line]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,43 +14,38 @@ from support.tflite_models import raw_heads_model
 
 from edge_ssd.errors import ModelError
 from edge_ssd.inference.heads import describe, resolve
-from edge_ssd.inference.runtime import load_interpreter, signature_outputs
+from edge_ssd.inference.runtime import load_interpreter
+from edge_ssd.inference.tensors import TensorInfo, of_interpreter
 from edge_ssd.models.spec import ModelSpec
 
-Details = list[dict[str, Any]]
+Outputs = tuple[TensorInfo, ...]
 
 
-def outputs(*given: tuple[str, tuple[int, ...]], dtype: Any = np.uint8) -> Details:
-    """Details as an interpreter has them, for outputs of these names and shapes."""
-    return [
-        {
-            "index": 100 + place,
-            "name": name,
-            "shape": np.array(shape, np.int32),
-            "dtype": dtype,
-            "quantization": (0.5, 3),
-            "quantization_parameters": {"scales": np.array([0.5]), "zero_points": np.array([3])},
-        }
+def outputs(
+    *given: tuple[str, tuple[int, ...]], dtype: Any = np.uint8, signature: Sequence[str] = ()
+) -> Outputs:
+    """Outputs of these names and shapes; signature: what it calls them, in order."""
+    called = [*signature, *[""] * len(given)]
+    return tuple(
+        TensorInfo(100 + place, name, shape, shape, np.dtype(dtype), (0.5,), (3,), called[place])
         for place, (name, shape) in enumerate(given)
-    ]
+    )
 
 
-def found(
-    details: Details, names: tuple[str, str] | None = None, signature: dict[int, str] | None = None
-) -> tuple[str, str]:
+def found(tensors: Outputs, names: tuple[str, str] | None = None) -> tuple[str, str]:
     """Return the tensor names of the boxes and the scores, the same in every order."""
     results = {
-        (heads.boxes.names[-1], heads.scores.names[-1])
-        for order in itertools.permutations(details)
-        for heads in [resolve(order, names, signature)]
+        (heads.boxes.name, heads.scores.name)
+        for order in itertools.permutations(tensors)
+        for heads in [resolve(order, names)]
     }
     (result,) = results
     return result
 
 
-def refusal(details: Details, names: tuple[str, str] | None = None) -> str:
+def refusal(tensors: Outputs, names: tuple[str, str] | None = None) -> str:
     with pytest.raises(ModelError) as caught:
-        resolve(details, names)
+        resolve(tensors, names)
     assert caught.value.remedy
     return caught.value.problem
 
@@ -65,8 +62,8 @@ def test_the_shape_alone_tells_where_it_can(columns: int, a: str, b: str) -> Non
 
 def test_everything_the_postprocessing_needs_is_resolved() -> None:
     heads = resolve(outputs(("s", (1, 12, 91)), ("b", (1, 12, 4))))
-    assert (heads.boxes.index, heads.boxes.anchors, heads.boxes.columns) == (101, 12, 4)
-    assert (heads.scores.index, heads.scores.anchors, heads.scores.columns) == (100, 12, 91)
+    assert (heads.boxes.index, heads.boxes.columns, heads.anchors) == (101, 4, 12)
+    assert (heads.scores.index, heads.scores.columns, heads.scores.rows) == (100, 91, 12)
     assert (heads.boxes.scale, heads.boxes.zero_point) == (0.5, 3)
 
 
@@ -95,20 +92,20 @@ NAMES = [
 
 @pytest.mark.parametrize(("boxes", "scores"), NAMES)
 def test_the_names_tell_where_the_shapes_do_not(boxes: str, scores: str) -> None:
-    details = outputs((boxes, (1, 12, 4)), (scores, (1, 12, 4)))
-    assert found(details) == (boxes, scores)
+    tensors = outputs((boxes, (1, 12, 4)), (scores, (1, 12, 4)))
+    assert found(tensors) == (boxes, scores)
 
 
 def test_names_that_were_given_win() -> None:
     """By the manifest, or by the op the file had."""
-    details = outputs(("boxes", (1, 12, 4)), ("scores", (1, 12, 4)), ("more", (1, 12, 4)))
-    assert found(details, ("scores", "boxes")) == ("scores", "boxes")
-    assert found(details, ("more", "scores")) == ("more", "scores")
+    tensors = outputs(("boxes", (1, 12, 4)), ("scores", (1, 12, 4)), ("more", (1, 12, 4)))
+    assert found(tensors, ("scores", "boxes")) == ("scores", "boxes")
+    assert found(tensors, ("more", "scores")) == ("more", "scores")
 
 
 def test_names_that_were_given_and_are_not_there() -> None:
-    details = outputs(("a", (1, 12, 4)), ("b", (1, 12, 91)))
-    assert refusal(details, ("a", "c")) == (
+    tensors = outputs(("a", (1, 12, 4)), ("b", (1, 12, 91)))
+    assert refusal(tensors, ("a", "c")) == (
         "no outputs named a (boxes) and c (scores): the outputs are a [1, 12, 4], b [1, 12, 91]"
     )
 
@@ -116,8 +113,8 @@ def test_names_that_were_given_and_are_not_there() -> None:
 @pytest.mark.parametrize("names", [("x", "y"), ("box_scores", "score_boxes"), ("boxes", "boxes_2")])
 def test_names_that_do_not_tell_are_refused_and_not_guessed(names: tuple[str, str]) -> None:
     first, second = names
-    details = outputs((first, (1, 12, 4)), (second, (1, 12, 4)))
-    assert refusal(details) == (
+    tensors = outputs((first, (1, 12, 4)), (second, (1, 12, 4)))
+    assert refusal(tensors) == (
         "several outputs that may be the box encodings and the class scores: "
         f"the outputs are {first} [1, 12, 4], {second} [1, 12, 4]"
     )
@@ -128,25 +125,26 @@ def test_names_that_do_not_tell_are_refused_and_not_guessed(names: tuple[str, st
 
 def test_the_signature_tells_where_the_tensors_names_do_not() -> None:
     """As TensorFlow 2's converter leaves them."""
-    details = outputs(
-        ("StatefulPartitionedCall:0", (1, 12, 4)), ("StatefulPartitionedCall:1", (1, 12, 4))
-    )
-    boxes, scores = (item["name"] for item in details)
-    assert found(details, None, {100: "boxes", 101: "scores"}) == (boxes, scores)
-    assert found(details, None, {100: "class_scores", 101: "box_encodings"}) == (scores, boxes)
-    assert found(details, ("b", "a"), {100: "a", 101: "b"}) == (scores, boxes)
+    first, second = ("Call:0", (1, 12, 4)), ("Call:1", (1, 12, 4))
+    signed = outputs(first, second, signature=("boxes", "scores"))
+    assert found(signed) == ("Call:0", "Call:1")
+    signed = outputs(first, second, signature=("class_scores", "box_encodings"))
+    assert found(signed) == ("Call:1", "Call:0")
+    signed = outputs(first, second, signature=("a", "b"))
+    assert found(signed, ("b", "a")) == ("Call:1", "Call:0")
 
 
 def test_the_signature_wins_over_the_tensors_names() -> None:
-    details = outputs(("boxes", (1, 12, 4)), ("scores", (1, 12, 4)))
-    assert found(details, None, {100: "scores", 101: "boxes"}) == ("scores", "boxes")
+    given = ("boxes", (1, 12, 4)), ("scores", (1, 12, 4))
+    assert found(outputs(*given, signature=("scores", "boxes"))) == ("scores", "boxes")
 
 
-def test_a_signature_that_does_not_tell_leaves_it_to_the_tensors() -> None:
-    details = outputs(("boxes", (1, 12, 4)), ("scores", (1, 12, 4)))
-    assert found(details, None, {100: "output_0", 101: "output_1"}) == ("boxes", "scores")
-    both = {100: "box_scores", 101: "score_boxes"}
-    assert found(details, None, both) == ("boxes", "scores")
+@pytest.mark.parametrize("signature", [("output_0", "output_1"), ("box_scores", "score_boxes")])
+def test_a_signature_that_does_not_tell_leaves_it_to_the_tensors(
+    signature: tuple[str, str],
+) -> None:
+    given = ("boxes", (1, 12, 4)), ("scores", (1, 12, 4))
+    assert found(outputs(*given, signature=signature)) == ("boxes", "scores")
 
 
 @pytest.mark.parametrize("scores_first", [False, True])
@@ -158,15 +156,15 @@ def test_a_real_interpreters_outputs(
     """Both runtimes, both orders; without a name anywhere it is refused."""
     content = raw_heads_model(12, 4, names=names, scores_first=scores_first, signature=signature)
     interpreter = load_interpreter(ModelSpec("m", Path("m"), content), runtime_name)
-    details, signed = interpreter.get_output_details(), signature_outputs(interpreter)
-    assert [item["name"] for item in details] == list(names[::-1] if scores_first else names)
+    tensors = of_interpreter(interpreter).outputs
+    assert [tensor.name for tensor in tensors] == list(names[::-1] if scores_first else names)
     if signature or names == ("boxes", "scores"):
-        heads = resolve(details, None, signed)
-        assert (heads.boxes.names[-1], heads.scores.names[-1]) == names
+        heads = resolve(tensors)
+        assert (heads.boxes.name, heads.scores.name) == names
         assert heads.boxes.scale == pytest.approx(0.07902788)
     else:
         with pytest.raises(ModelError, match="several outputs"):
-            resolve(details, None, signed)
+            resolve(tensors)
 
 
 # --- What is refused ---
@@ -176,19 +174,19 @@ NO_HEADS = {
     "one": outputs(("boxes", (1, 12, 4))),
     "classifier": outputs(("scores", (1, 1001))),
     "of other counts": outputs(("b", (1, 12, 4)), ("s", (1, 13, 91))),
-    "two pictures at once": outputs(("b", (2, 12, 4)), ("s", (2, 12, 91))),
+    "two images at once": outputs(("b", (2, 12, 4)), ("s", (2, 12, 91))),
     "corners and no boxes": outputs(("b", (1, 12, 5)), ("s", (1, 12, 91))),
     "of the op": outputs(("b", (1, 10, 4)), ("c", (1, 10)), ("s", (1, 10)), ("n", (1,))),
 }
 
 
-@pytest.mark.parametrize("details", NO_HEADS.values(), ids=NO_HEADS)
-def test_what_is_no_ssd_is_refused_with_what_was_found(details: Details) -> None:
-    problem = refusal(details)
+@pytest.mark.parametrize("tensors", NO_HEADS.values(), ids=NO_HEADS)
+def test_what_is_no_ssd_is_refused_with_what_was_found(tensors: Outputs) -> None:
+    problem = refusal(tensors)
     assert problem.startswith("no SSD heads: the outputs are ")
-    for item in details:
-        assert f"{item['name']} {item['shape'].tolist()}" in problem
-    assert "none" in problem or details
+    for tensor in tensors:
+        assert f"{tensor.name} {list(tensor.shape)}" in problem
+    assert "none" in problem or tensors
     assert "expected box encodings [1, N, 4] and class scores [1, N, classes]" in problem
 
 
@@ -200,13 +198,13 @@ def test_an_unusual_type_is_named_as_the_reason(dtype: Any) -> None:
 
 
 def test_a_scale_per_channel_is_named_as_the_reason() -> None:
-    details = outputs(("b", (1, 12, 4)), ("s", (1, 12, 91)))
-    details[0]["quantization_parameters"]["scales"] = np.ones(4)
-    assert "b [1, 12, 4] with a scale per channel, s [1, 12, 91]; expected" in refusal(details)
+    boxes, scores = outputs(("b", (1, 12, 4)), ("s", (1, 12, 91)))
+    boxes = replace(boxes, scales=(1.0,) * 4)
+    expected = "b [1, 12, 4] with a scale per channel, s [1, 12, 91]; expected"
+    assert expected in refusal((boxes, scores))
 
 
 def test_the_list_shows_both_names_of_an_output() -> None:
-    details = outputs(("Call:0", (1, 12, 4)), ("same", (1, 3)))
-    assert (
-        describe(details, {100: "boxes", 101: "same"}) == "boxes (Call:0) [1, 12, 4], same [1, 3]"
-    )
+    given = ("Call:0", (1, 12, 4)), ("same", (1, 3))
+    signed = outputs(*given, signature=("boxes", "same"))
+    assert describe(signed) == "boxes (Call:0) [1, 12, 4], same [1, 3]"

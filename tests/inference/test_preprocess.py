@@ -1,7 +1,8 @@
-"""A frame in the network's input: every pixel where and what it should be."""
+"""A frame in the model's input: every pixel where and what it should be."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -24,7 +25,7 @@ def frame(image: NDArray[Any], pixel_format: PixelFormat = RGB) -> Frame:
 
 
 def grey(rows: Any) -> NDArray[np.uint8]:
-    """(height, width) as a picture of three equal channels."""
+    """(height, width) as an image of three equal channels."""
     return np.repeat(np.array(rows, np.uint8)[:, :, None], 3, axis=2)
 
 
@@ -35,7 +36,7 @@ def run(
     resize: str = "stretch",
     pixel_format: PixelFormat = RGB,
 ) -> tuple[NDArray[Any], Geometry]:
-    """Return the pixels that a plain uint8 network would be given."""
+    """Return the pixels that a plain uint8 model would be given."""
     out = np.full((height, width, 3), 77, np.uint8)
     preprocess = Preprocessor(InputTensor(height, width, UINT8), AS_IS, resize)
     return out, preprocess(frame(image, pixel_format), out)
@@ -58,7 +59,7 @@ STRETCHED = {
 def test_stretching_fills_the_input(rows: Any, height: int, width: int, expected: Any) -> None:
     out, geometry = run(grey(rows), height, width)
     np.testing.assert_array_equal(out, grey(expected))
-    assert geometry == Geometry()
+    assert geometry == Geometry(size=(len(rows[0]), len(rows)))
 
 
 P = 128  # the padding: 127.5, the mean, in whole pixels
@@ -84,10 +85,10 @@ def test_letterboxing_keeps_the_shape_and_pads_with_the_mean(
 ) -> None:
     out, found = run(grey(rows), height, width, "letterbox")
     np.testing.assert_array_equal(out, grey(expected))
-    assert found == geometry
+    assert found == replace(geometry, size=(len(rows[0]), len(rows)))
 
 
-def test_padding_is_nought_to_the_network() -> None:
+def test_padding_is_nought_to_the_model() -> None:
     normalization = InputNormalization(mean=0, std=255)
     out = np.empty((4, 4, 3), np.float32)
     preprocess = Preprocessor(InputTensor(4, 4, FLOAT32), normalization, "letterbox")
@@ -144,7 +145,7 @@ def test_an_object_is_found_where_it_is_in_the_frame(rows: int, columns: int, re
 COLOURS = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 
 
-def test_the_network_is_given_rgb() -> None:
+def test_the_model_is_given_rgb() -> None:
     rgb, _ = run(COLOURS, 4, 4)
     bgr, _ = run(COLOURS, 4, 4, pixel_format=BGR)
     np.testing.assert_array_equal(rgb, COLOURS)

@@ -1,4 +1,4 @@
-"""Choosing and starting a TensorFlow Lite runtime; what is wrong is said in one sentence."""
+"""Choosing and starting a TensorFlow Lite runtime; what is wrong is said in one line."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def open_files() -> int:
 def test_an_edge_tpu_model_is_explained(runtime_name: str, tmp_path: Path) -> None:
     """The runtime says "unresolved custom op" and lists bytes."""
     expected = (
-        r"m\.tflite is compiled for the Edge TPU and needs its delegate; .*use the model file"
+        r"m\.tflite: it is compiled for the Edge TPU and needs its delegate; .*use the model file"
     )
     with pytest.raises(ModelError, match=expected):
         runtime.load_interpreter(spec(tmp_path, edgetpu_model()), runtime_name)
@@ -226,18 +226,6 @@ def test_an_edge_tpu_model_is_explained(runtime_name: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes(1000)])
 def test_a_damaged_file_is_one_line(runtime_name: str, content: bytes, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"m\.tflite cannot be run: .*damaged") as caught:
+    with pytest.raises(ModelError, match=r"m\.tflite: cannot be run: .*damaged") as caught:
         runtime.load_interpreter(spec(tmp_path, content), runtime_name)
     assert "\n" not in str(caught.value)
-
-
-# --- Signatures ---
-
-
-def test_what_the_signature_calls_the_outputs(runtime_name: str, tmp_path: Path) -> None:
-    signed = spec(tmp_path, raw_heads_model(names=("a", "b"), signature=True))
-    interpreter = runtime.load_interpreter(signed, runtime_name)
-    index = {item["name"]: item["index"] for item in interpreter.get_output_details()}
-    assert runtime.signature_outputs(interpreter) == {index["a"]: "a", index["b"]: "b"}
-    unsigned = runtime.load_interpreter(spec(tmp_path, raw_heads_model()), runtime_name)
-    assert runtime.signature_outputs(unsigned) == {}

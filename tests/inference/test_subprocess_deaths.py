@@ -1,4 +1,4 @@
-"""The end of the network's process costs one frame, and is told; it is started again."""
+"""The end of the inference process costs one frame, and is told; it is restarted."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 import threading
 
 import pytest
-from support.inferring import DEADLINE_S, infer, picture, warnings
+from support.inferring import DEADLINE_S, image, infer, warnings
 
 from edge_ssd.errors import DeviceError
 from edge_ssd.inference.backend import InvokeLost
-from edge_ssd.inference.delegate import Delegate
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.subprocess import MAX_DEATHS, SubprocessBackend
 from edge_ssd.models.spec import ModelSpec
 
@@ -24,17 +24,17 @@ def test_an_abort_loses_one_frame_and_is_told(
     isolated.open()
     for seed in range(2):
         infer(isolated, seed)
-    isolated.set_prepared(picture(2))
+    isolated.set_prepared(image(2))
     with pytest.raises(InvokeLost):
         isolated.invoke()
     for seed in range(3, 30):
         infer(isolated, seed)
     ended, again = warnings(caplog)
     assert ended.startswith(
-        "the network's process was ended by SIGABRT (Aborted); with an Edge TPU, "
+        "the inference process was ended by SIGABRT (Aborted); with an Edge TPU, "
     )
-    assert ended.endswith("; the frame in it is lost; it is started again")
-    assert again.startswith("the network runs again, ")
+    assert ended.endswith("; its frame is lost; restarting it")
+    assert again.startswith("inference runs again, ")
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_an_abort_loses_one_frame_and_is_told(
     [
         ("segfaults@2", "was ended by SIGSEGV (Segmentation fault)"),
         ("fails@2", "failed to invoke"),
-        ("hangs@2", f"the network hung in an inference for {DEADLINE_S:g} s"),
+        ("hangs@2", f"an inference did not end within {DEADLINE_S:g} s"),
     ],
 )
 def test_other_ends_lose_one_frame_too(
@@ -52,7 +52,7 @@ def test_other_ends_lose_one_frame_too(
     monkeypatch.setenv("STAND_IN_FAULT", fault)
     isolated.open()
     infer(isolated, 1)
-    isolated.set_prepared(picture(2))
+    isolated.set_prepared(image(2))
     with pytest.raises(InvokeLost):
         isolated.invoke()
     infer(isolated, 3)
@@ -60,41 +60,40 @@ def test_other_ends_lose_one_frame_too(
 
 
 def test_deaths_in_a_row_wait_longer_and_end_it(
-    tpu_spec: ModelSpec, stand_in: Delegate, monkeypatch: pytest.MonkeyPatch,
+    tpu_spec: ModelSpec, stand_in: ModelOptions, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("STAND_IN_FAULT", "aborts@1")
     now = [0.0]
-    detector = SubprocessBackend(tpu_spec, stand_in, clock=lambda: now[0])
-    detector.open()
+    backend = SubprocessBackend(tpu_spec, stand_in, clock=lambda: now[0])
+    backend.open()
     for _ in range(MAX_DEATHS - 1):
         with pytest.raises(InvokeLost):
-            detector.invoke()
+            backend.invoke()
         now[0] += 5  # past every pause
     with pytest.raises(DeviceError, match=r"ended by SIGABRT .* failure number 5 within 60 s"):
-        detector.invoke()
+        backend.invoke()
     deaths = [line.rpartition("; ")[2] for line in warnings(caplog) if "lost" in line]
     assert deaths == [
-        "it is started again", "it is started again in 0.5 s", "it is started again in 1 s",
-        "it is started again in 2 s",
+        "restarting it", "restarting it in 0.5 s", "restarting it in 1 s", "restarting it in 2 s",
     ]  # fmt: skip
-    detector.close()
+    backend.close()
 
 
 def test_deaths_far_apart_never_end_it(
-    tpu_spec: ModelSpec, stand_in: Delegate, monkeypatch: pytest.MonkeyPatch
+    tpu_spec: ModelSpec, stand_in: ModelOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAULT", "aborts@1")
     now = [0.0]
-    detector = SubprocessBackend(tpu_spec, stand_in, load_deadline_s=1e6, clock=lambda: now[0])
-    detector.open()
+    backend = SubprocessBackend(tpu_spec, stand_in, load_deadline_s=1e6, clock=lambda: now[0])
+    backend.open()
     before = descriptors_and_threads()
     for _ in range(2 * MAX_DEATHS):
         with pytest.raises(InvokeLost):
-            detector.invoke()
+            backend.invoke()
         now[0] += 61
     assert descriptors_and_threads() == before
-    detector.close()
+    backend.close()
 
 
 def descriptors_and_threads() -> tuple[int, int]:
@@ -103,17 +102,17 @@ def descriptors_and_threads() -> tuple[int, int]:
 
 
 def test_while_it_waits_it_says_so_and_does_not_block(
-    tpu_spec: ModelSpec, stand_in: Delegate, monkeypatch: pytest.MonkeyPatch
+    tpu_spec: ModelSpec, stand_in: ModelOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAULT", "aborts@1")
     now = [0.0]
-    detector = SubprocessBackend(tpu_spec, stand_in, clock=lambda: now[0])
-    detector.open()
+    backend = SubprocessBackend(tpu_spec, stand_in, clock=lambda: now[0])
+    backend.open()
     for _ in range(2):
         with pytest.raises(InvokeLost):
-            detector.invoke()
-    assert not detector.wait_ready(0)
+            backend.invoke()
+    assert not backend.wait_ready(0)
     now[0] += 0.5
     monkeypatch.delenv("STAND_IN_FAULT")
-    infer(detector, 1)
-    detector.close()
+    infer(backend, 1)
+    backend.close()

@@ -1,4 +1,4 @@
-"""A stream goes on when the network's process ends, and stops when it is told to."""
+"""A stream goes on when the inference process ends, and stops when it is told to."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import threading
 
 import numpy as np
 import pytest
+from support.inferring import changed
 from support.pipelines import Recorder, make_pipeline, synthetic
 from support.waiting import wait_for
 
 from edge_ssd.errors import DeviceError
-from edge_ssd.inference.delegate import Delegate
 from edge_ssd.inference.edgetpu import EdgeTpuBackend
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.subprocess import SubprocessBackend
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.sources.synthetic import frame_number
@@ -76,7 +77,7 @@ def tell_after(count: int, recorder: Recorder, event: threading.Event):
     return told
 
 
-def test_a_stop_does_not_wait_for_a_network_that_starts_again(
+def test_a_stop_does_not_wait_for_a_model_that_starts_again(
     isolated: SubprocessBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_FAULT", "aborts@1")
@@ -90,19 +91,19 @@ def test_a_stop_does_not_wait_for_a_network_that_starts_again(
 
 
 def test_a_hang_in_this_process_ends_the_service_with_a_sentence(
-    tpu_spec: ModelSpec, stand_in: Delegate, monkeypatch: pytest.MonkeyPatch
+    tpu_spec: ModelSpec, stand_in: ModelOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge_ssd.pipeline.pipeline.STOP_S", 0.1)
-    detector = HangingDetector(tpu_spec, stand_in)
+    backend = HangingBackend(tpu_spec, changed(stand_in, invoke_deadline_s=0.2))
     source = synthetic(live=True, frame_limit=None)
-    pipeline = make_pipeline(source, detector, [Recorder()], invoke_deadline_s=0.2)
+    pipeline = make_pipeline(source, backend, [Recorder()])
     pipeline.start()
-    with pytest.raises(DeviceError, match=r"hung in an inference for 0\.2 s; with model\.isolat"):
+    with pytest.raises(DeviceError, match=r"inference did not end within 0\.2 s; set model\.isol"):
         pipeline.wait(20)
-    detector.let_go.set()
+    backend.let_go.set()
 
 
-class HangingDetector(EdgeTpuBackend):
+class HangingBackend(EdgeTpuBackend):
     """Its first inference takes until ``let_go``."""
 
     let_go = threading.Event()

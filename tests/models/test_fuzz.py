@@ -16,8 +16,8 @@ from support.tflite_models import raw_heads_model
 from edge_ssd.errors import DeviceError, ModelError
 from edge_ssd.inference.backend import ModelFit
 from edge_ssd.inference.child_main import Job
-from edge_ssd.inference.described import FileDescription
 from edge_ssd.inference.probe import probe
+from edge_ssd.inference.tensors import of_graph
 from edge_ssd.models import flatbuffer
 from edge_ssd.models.graph import Graph
 from edge_ssd.models.loading import load
@@ -100,10 +100,10 @@ def test_a_crash_of_the_runtime_is_contained_and_said_in_words(
     crashing: Path, runtime_name: str
 ) -> None:
     spec = ModelSpec(name="m", path=crashing)  # ``load`` refuses the file
-    tensors = ModelFit(spec, FileDescription(Graph(crashing.read_bytes()))).tensors
-    expected = r"the network's process was ended by SIGSEGV|cannot be run: .*NumInputs"
+    tensors = ModelFit(spec, of_graph(Graph(crashing.read_bytes()))).tensors
+    expected = r"the inference process was ended by SIGSEGV|cannot be run: .*NumInputs"
     with pytest.raises((DeviceError, ModelError), match=expected):
-        probe(Job(spec, runtime_name, 1, None, tensors))
+        probe(Job(spec, tensors, runtime_name))
 
 
 def test_a_file_that_would_crash_the_runtime_is_refused_when_it_is_loaded(crashing: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,7 @@ def gated(tmp_path: Path) -> GatedDetector:
 
 
 def threads_of(pipeline: Pipeline) -> set[str]:
-    names = {worker.name for worker in pipeline.workers}
-    return {thread.name for thread in threading.enumerate()} & names
+    return {worker.name for worker in pipeline.workers if not worker.join(0)}
 
 
 def test_a_recorded_source_loses_nothing_and_keeps_the_order(detector: CpuBackend) -> None:
@@ -155,7 +155,7 @@ def test_a_device_of_the_network_that_is_missing_is_waited_for(
     stats = pipeline.stats.snapshot()
     assert stats.captured == stats.dropped + stats.inferred
     lost, back = caplog.messages
-    assert lost == "no Edge TPU; plug it in; it is opened again until it works"
+    assert lost == "no Edge TPU; plug it in; retrying"
     assert back.startswith("small: works again after ")
 
 
@@ -206,6 +206,25 @@ def test_a_recording_has_no_time_for_a_device_that_is_missing(tmp_path: Path) ->
         pipeline.wait(10)
 
 
+def test_an_inference_across_a_stopped_process_is_no_hang(gated: GatedDetector) -> None:
+    """After Ctrl-Z and fg it looks an hour old, once, and is about to end."""
+    recorder, stopped_ns = Recorder(), [0]
+
+    def clock_ns() -> int:
+        if stopped_ns[0] and threading.current_thread() is threading.main_thread():
+            gated.permits.release()
+            wait_for(lambda: recorder.results)
+        return time.monotonic_ns() + stopped_ns[0]
+
+    source = synthetic(live=False, frame_limit=1)
+    pipeline = make_pipeline(source, gated, [recorder], clock_ns=clock_ns)
+    pipeline.start()
+    assert gated.entered.acquire(timeout=10)
+    stopped_ns[0] = 3600 * 10**9
+    assert pipeline.wait(10)
+    assert recorder.numbers == [0]
+
+
 def test_an_error_that_nobody_foresaw_stops_everything_too(detector: CpuBackend) -> None:
     class Broken(Recorder):
         def publish(self, _result: object) -> None:
@@ -254,7 +273,7 @@ def test_a_publisher_that_fails_is_said_once_counted_and_tried_again(
     stats = pipeline.stats.snapshot()
     assert (stats.failed["bad"], stats.published["bad"], stats.published["good"]) == (10, 5, 15)
     assert [record.message for record in caplog.records] == [
-        "bad: no room; make room; results are dropped and counted until it works again",
+        "bad: no room; make room; dropping and counting results until it works again",
         "bad works again",
     ]
 

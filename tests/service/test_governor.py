@@ -126,7 +126,7 @@ def test_heat_takes_a_quarter_each_ten_seconds(bench: Bench) -> None:
     bench.board.temperature(75)
     limits = [bench.at(t, inferred_fps=20 if t == 0 else 15) for t in (0, 5, 10, 15, 20)]
     assert limits == [15, 15, 11.25, 11.25, 8.4375]
-    assert bench.governor.report() == "75 °C, held to 8.4 fps"
+    assert bench.governor.report() == "75 °C, limited to 8.4 fps"
 
 
 def test_between_the_two_limits_the_rate_stays(bench: Bench) -> None:
@@ -170,7 +170,7 @@ def test_a_weak_supply_or_throttling_now_lowers_the_rate(
     bench.board.throttled(word)
     assert bench.at(0) == limit
     expected = ", ".join(part for part in ("50 °C", says) if part)
-    assert bench.governor.report().removesuffix(", held to 15.0 fps") == expected
+    assert bench.governor.report().removesuffix(", limited to 15.0 fps") == expected
 
 
 def test_strain_and_its_end_are_said_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -185,7 +185,7 @@ def test_strain_and_its_end_are_said_once(bench: Bench, caplog: pytest.LogCaptur
     for now_s in range(15, 60, 5):
         bench.at(now_s)
     assert caplog.messages == [
-        "the power supply is too weak (undervoltage)", "the board is well again",
+        "the power supply is too weak (undervoltage)", "the board has recovered",
     ]  # fmt: skip
 
 

@@ -114,21 +114,21 @@ def test_a_step_longer_than_half_the_interval_starves_it_until_it_ends(
     watched.lower.move()
     assert watched.after(WATCHDOG_S / 2) == PING
     watched.lower.move()
-    assert watched.after(1) == [{"STATUS": "inference hangs"}]
+    assert watched.after(1) == [{"STATUS": "inference is blocked"}]
     assert watched.after(4) == watched.after(4) == []
-    assert caplog.messages == ["inference hangs for 11 s; the watchdog is told nothing"]
+    assert caplog.messages == ["inference: blocked for 11 s; watchdog ping withheld"]
     watched.upper.move()
     watched.lower.move()
     assert watched.after(0) == PING
-    assert caplog.messages[1:] == ["inference goes on"]
+    assert caplog.messages[1:] == ["inference: no longer blocked"]
 
 
 def test_whoever_waits_for_the_one_that_hangs_is_not_blamed(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With a recorded source, all wait for the publisher."""
-    assert watched.after(WATCHDOG_S) == [{"STATUS": "mqtt hangs"}]
-    assert [message.split()[0] for message in caplog.messages] == ["mqtt"]
+    assert watched.after(WATCHDOG_S) == [{"STATUS": "mqtt is blocked"}]
+    assert [message.split()[0] for message in caplog.messages] == ["mqtt:"]
 
 
 def test_a_worker_that_has_ended_is_not_silent(manager: NotifySocket) -> None:
@@ -258,23 +258,23 @@ def test_heat_slows_a_running_service(file: File, manager: NotifySocket) -> None
     pipeline.stop()
     told = manager.waiting()[-1]["STATUS"]
     assert pipeline.capture.pace.limit_fps is not None
-    assert f"held to {pipeline.capture.pace.limit_fps:.1f} fps" in told
+    assert f"limited to {pipeline.capture.pace.limit_fps:.1f} fps" in told
 
 
 def test_a_status_says_what_a_user_asks_first() -> None:
     stats, status = Stats(), Status(100.0)
     stats.count(captured=150, dropped=30, inferred=120)
-    assert status.look(stats.snapshot(), 105.0) == (
+    assert status.line(stats.snapshot(), 105.0) == (
         "24.0 fps, 30 of 150 frames dropped, age 0 ms"
     )  # fmt: skip
     stats.count(captured=50, dropped=0, inferred=50)
     stats.count_results("mqtt", published=3, failed=2, shed=1)
     stats.count_results("jsonl stdout", published=3)
-    assert status.look(stats.snapshot(), 110.0) == (
+    assert status.line(stats.snapshot(), 110.0) == (
         "10.0 fps, 30 of 200 frames dropped, age 0 ms, mqtt: 1 lost, mqtt: 2 failed"
     )
-    status.look(stats.snapshot(), 115.0)
-    assert status.look(stats.snapshot(), 120.0).startswith("0.0 fps, no frame for 10 s, ")
+    status.line(stats.snapshot(), 115.0)
+    assert status.line(stats.snapshot(), 120.0).startswith("0.0 fps, no frame for 10 s, ")
 
 
 # The same from outside: a real process and real signals.
@@ -350,14 +350,14 @@ def test_a_blocked_publisher_starves_the_watchdog_and_is_named(file: File) -> No
     file.write(source=file.values["source"] | {"fps": None}, publishers=[{"type": "jsonl"}])
     with service(file.path, WATCHDOG_USEC="2000000") as child:
         child.manager.wait_for("WATCHDOG")
-        child.manager.wait_for(status="jsonl stdout hangs")
+        child.manager.wait_for(status="jsonl stdout is blocked")
         child.signal(signal.SIGABRT)
         assert child.process.wait(10) == -signal.SIGABRT
         _, stderr = child.end()
-        assert "jsonl stdout hangs for 1 s; the watchdog is told nothing" in stderr
+        assert "jsonl stdout: blocked for 1 s; watchdog ping withheld" in stderr
         assert "in publish" in stderr, "the stack of the thread that hangs"
         stuck_at = [
-            index for index, told in enumerate(child.manager.messages) if "hangs" in str(told)
+            index for index, told in enumerate(child.manager.messages) if "is blocked" in str(told)
         ]
         assert not [told for told in child.manager.messages[stuck_at[0] :] if "WATCHDOG" in told]
 
@@ -379,7 +379,7 @@ def test_a_sighup_at_a_terminal_that_is_open_reloads(file: File) -> None:
         child.manager.wait_for("READY")
         child.signal(signal.SIGHUP)
         child.manager.wait_for("RELOADING")
-        assert "is in force" in child.manager.wait_for("READY")["STATUS"]
+        assert "applied" in child.manager.wait_for("READY")["STATUS"]
     os.close(terminal)
     os.close(ours)
 

@@ -30,6 +30,7 @@ from pathlib import Path
 from edge_ssd import cli
 from edge_ssd.errors import EdgeSsdError
 from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.inference.options import ModelOptions
 from edge_ssd.models.loading import load
 from support.model_mutants import mutant, places, sources
 
@@ -103,7 +104,7 @@ def run_apart(path: Path) -> str:
 
 def _run(path: Path) -> int:
     try:
-        CpuBackend(load(str(path))).invoke()
+        CpuBackend(load(str(path)), ModelOptions(threads=1)).invoke()
     except EdgeSsdError:
         return 1
     except RuntimeError:  # the runtime's own, when it infers

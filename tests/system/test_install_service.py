@@ -151,7 +151,7 @@ def test_a_reload_keeps_the_process(service: Machine) -> None:
     configure(service, recorded(postprocess={"score_threshold": 0.99}))
     both = guide(f"edge-ssd check-config {CONFIG} && sudo systemctl reload edge-ssd")
     service.run("sh", "-c", both, check=True)
-    wait_for(lambda: "is in force" in service.unit("StatusText"), "the reload")
+    wait_for(lambda: "applied" in service.unit("StatusText"), "the reload")
     after = wait_for_more(service, 10)[-5:]
     assert not any(message["detections"] for message in after)
     everything = [message["frame"] for message in messages(service)]

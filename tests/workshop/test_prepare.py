@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.command import edge_ssd
+from support.inferring import changed
 from support.privileges import without_root_rights
 from support.tflite_models import FLOATS, raw_heads_model, stock_like_model
 from support.tflite_models import PostprocessOptions as OperatorOptions
@@ -167,7 +168,8 @@ def test_int8_detects_what_the_original_does(
     A box of the published model moves by up to .0079 of its anchor from one stored value to
     the next, which can be an eighth of a small box.
     """
-    old, new = (CpuBackend(load(str(path)), runtime_name) for path in (stock_model, int8_model))
+    options = changed(ModelOptions(), runtime=runtime_name)
+    old, new = (CpuBackend(load(str(path)), options) for path in (stock_model, int8_model))
     anchors = for_model(old.spec, 1917, 300, 300)
     decode = BoxDecoder(anchors, old.spec.box_coder)
     differences, overlaps = [], []
@@ -326,8 +328,8 @@ def test_the_command_says_in_one_line_what_it_did(op_model: Path, tmp_path: Path
     done = edge_ssd("models", "prepare", op_model, "-o", tmp_path / "out.tflite")
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = done.stdout.splitlines()
-    assert line.startswith(f"{tmp_path / 'out.tflite'}: 0.0 MB, postprocess operator taken out")
-    assert line.endswith("the same to the bit on 6 pictures")
+    assert line.startswith(f"{tmp_path / 'out.tflite'}: 0.0 MB, postprocess operator removed")
+    assert line.endswith("the same to the bit on 6 images")
 
 
 def test_the_command_refuses_in_one_line(shared: Path, op_model: Path, tmp_path: Path) -> None:

@@ -95,16 +95,15 @@ def _run(
     from edge_ssd.commands.detect.rows import Rows
     from edge_ssd.commands.detect.summary import Summary
     from edge_ssd.commands.progress import ProgressBar
-    from edge_ssd.config import JsonLinesPublisher as JsonLinesOptions
     from edge_ssd.pipeline.lifecycle import run_until_done
     from edge_ssd.pipeline.pipeline import Outlet, Pipeline
     from edge_ssd.publishers.base import Publisher
-    from edge_ssd.service import outlets
+    from edge_ssd.publishers.jsonl import JsonLinesOptions
 
     summary = Summary(source)
     publishers: list[Publisher] = [ProgressBar(source), summary]
     if as_json:
-        publishers.append(outlets.publisher(JsonLinesOptions(type="jsonl"), source.name))
+        publishers.append(JsonLinesOptions().make(source.name))
     elif every_frame:
         publishers.append(Rows(_print))
     if folder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module, metadata
+from importlib import import_module
 
 from edge_ssd.commands.doctor.check import Finding, Situation, fail, ok, skipped, warn
 
@@ -58,14 +58,6 @@ def numpy(_situation: Situation) -> Finding:
             "pip install --force-reinstall numpy, in the program's environment",
         )
     return ok(f"numpy {np.__version__}")
-
-
-def version_of(package: str) -> str:
-    """Return an installed package's version."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # from apt, or copied by hand
-        return "of unknown version"
 
 
 def _features(cpuinfo: str, key: str) -> set[str]:

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from edge_ssd.commands.doctor.check import Check, Finding, Situation, System, Verdict, fail, skipped
-from edge_ssd.commands.doctor.isolation import Ended, isolated
 from edge_ssd.errors import EdgeSsdError
+from edge_ssd.processes import Ended, isolated
 
 DEFAULT_CONFIG = "/etc/edge-ssd/edge-ssd.yaml"
 _NO_ANSWER = "reinstall what it names; a device: unplug it and plug it in again"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ssd.wording import counted
-from edge_ssd.workshop.inspect import AnchorsInfo, HeadsInfo, LabelsInfo, Report, TensorInfo
+from edge_ssd.workshop.inspect import AnchorsInfo, HeadsInfo, LabelsInfo, Report, TensorReport
 from edge_ssd.workshop.operators import EdgeTpuShare, Work
 
 SCHEMA = 1
@@ -79,11 +79,11 @@ def _wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(_printable(text), width, break_on_hyphens=False) or [""]
 
 
-def _tensor(tensor: TensorInfo) -> str:
+def _tensor(tensor: TensorReport) -> str:
     return f"{_short(tensor.name)} {list(tensor.shape)} {tensor.dtype}{_quantisation(tensor)}"
 
 
-def _quantisation(tensor: TensorInfo) -> str:
+def _quantisation(tensor: TensorReport) -> str:
     if tensor.scale is None:
         return ""
     if isinstance(tensor.scale, list) or not isinstance(tensor.zero_point, int):

@@ -69,7 +69,10 @@ def exit_silently(_: Situation) -> Finding:
 @pytest.mark.parametrize(
     ("look", "says"),
     [
-        (segfault, r"its process was ended by SIGSEGV, saying: about to crash"),
+        (
+            segfault,
+            "its process was ended by SIGSEGV (Segmentation fault), saying: about to crash",
+        ),
         (hang, "it took longer than 0.3 s"),
         (hang_in_a_program, "it took longer than 0.3 s"),
         (device_error, "the camera is on fire"),

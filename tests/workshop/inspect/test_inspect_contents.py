@@ -106,15 +106,13 @@ def test_packed_labels_that_do_not_fit(inspect_bytes: Callable[..., Report]) -> 
 def test_classes_that_nothing_names(inspect_bytes: Callable[..., Report]) -> None:
     report = inspect_bytes(stock_like())
     assert report.usable
-    assert report.needs == [
-        "names for its 3 classes, to be read by people: a label file (model.labels), or a manifest"
-    ]
+    assert report.needs == ["names for its 3 classes: a label file (model.labels) or a manifest"]
 
 
 def test_one_class_is_no_classes(inspect_bytes: Callable[..., Report]) -> None:
     content = raw_heads_model(1917, 2, input_shape=(1, 300, 300, 3))
     assert ": 1 class, and the background" in flat(inspect_bytes(content))
-    assert "names for its 1 class, to" in flat(inspect_bytes(content))
+    assert "names for its 1 class: a" in flat(inspect_bytes(content))
 
 
 def test_multiply_adds_of_each_operator_that_has_them(

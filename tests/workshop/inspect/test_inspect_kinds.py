@@ -37,7 +37,7 @@ def network(*outputs: Sequence[int], image: Sequence[int] = (1, 320, 320, 3)) ->
         (raw_heads_model(1917, 91, input_shape=(1, 300, 300, 3)), "ssd_heads", True, "raw heads"),
         (raw_heads_model(), "ssd_heads", False, "predicts 12 boxes and the usual layout"),
         (edgetpu_model(), "ssd_heads", False, "compiled for the Edge TPU"),
-        (classifier_model(), "classifier", False, "A classifier: it names a picture"),
+        (classifier_model(), "classifier", False, "A classifier: it names an image"),
         (network((1, 25200, 85)), "yolo", False, "like YOLO"),
         (network((1, 84, 8400)), "yolo", False, "like YOLO"),
         (network((1, 13, 13, 255), (1, 26, 26, 255)), "yolo", False, "like YOLO"),
@@ -98,7 +98,7 @@ def test_the_end_of_a_split_model_without_a_telling_name(
     options = PostprocessOptions(num_classes=3)
     content = stock_like_model(ANCHORS, 4, options, input_shape=(1, 4, 4, 512))
     report = inspect_bytes(content)
-    assert report.what.startswith("the end of a split model: it takes no picture")
+    assert report.what.startswith("the end of a split model: its input is another")
 
 
 def test_a_float_model(inspect_bytes: Callable[..., Report]) -> None:

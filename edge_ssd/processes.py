@@ -1,8 +1,4 @@
-"""Run a function in a forked process, which may crash or hang.
-
-A fork rather than a new Python: it starts at once on a Pi Zero, and works where a program
-cannot be started, as under emulation. Only sound while this process has one thread.
-"""
+"""Child processes that may crash or hang: how one ended, in words, and a function run in one."""
 
 from __future__ import annotations
 
@@ -20,13 +16,30 @@ T = TypeVar("T")
 
 
 class Ended(Exception):
-    """The process gave no answer; the words say how it ended."""
+    """The process gave no answer; the text says how it ended."""
+
+
+def ending(code: int | None, said: str = "") -> str:
+    """Return how a process ended, in words.
+
+    code: its exit status; negative for the signal that ended it; None while it still runs.
+    said: the last line it printed, or nothing.
+    """
+    if code is None:
+        how = "does not end"
+    elif code < 0:
+        how = f"was ended by {signal.Signals(-code).name} ({signal.strsignal(-code)})"
+    else:
+        how = f"ended with status {code}"
+    return f"{how}, saying: {said}" if said else how
 
 
 def isolated(work: Callable[[], T], limit_s: float) -> T:
-    """Return what ``work`` returns, which must be picklable.
+    """Return what ``work`` returns, which must be picklable, from a forked process.
 
-    What it prints is thrown away, but for the last line before a crash. Raises Ended when it
+    A fork rather than a new Python: it starts at once on a Pi Zero, and works where a program
+    cannot be started, as under emulation. Only sound while this process has one thread. What
+    it prints is thrown away, but for the last line before a crash. Raises Ended when it
     crashes, raises, or takes longer than ``limit_s``.
     """
     reading, writing = os.pipe()
@@ -40,16 +53,14 @@ def isolated(work: Callable[[], T], limit_s: float) -> T:
         answer = _receive(reading, limit_s)
     finally:
         os.close(reading)
-        status = _end(pid, killed=answer is None)
+        code = _end(pid, killed=answer is None)
         said = _last_line(printed)
     if answer:
         result: T = pickle.loads(answer)
         return result
     if answer is None:
         raise Ended(f"it took longer than {limit_s:g} s")
-    code = os.waitstatus_to_exitcode(status)
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-    raise Ended(f"its process {how}" + (f", saying: {said}" if said else ""))
+    raise Ended(f"its process {ending(code, said)}")
 
 
 def _work(work: Callable[[], object], writing: int, printed: int) -> NoReturn:
@@ -86,8 +97,8 @@ def _receive(reading: int, limit_s: float) -> bytes | None:
     return None
 
 
-def _end(pid: int, killed: bool) -> int:
-    """Wait for the process, or kill it and what it started; return its status."""
+def _end(pid: int, killed: bool) -> int | None:
+    """Wait for the process, or kill it and what it started; return its exit code."""
     if killed:
         with suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
@@ -95,9 +106,9 @@ def _end(pid: int, killed: bool) -> int:
     for _ in range(20):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            return status
+            return os.waitstatus_to_exitcode(status)
         time.sleep(0.05)
-    return 0
+    return None
 
 
 def _last_line(printed: int) -> str:

@@ -1,0 +1,147 @@
+"""Checks of the Edge TPU: on the bus, its library, its rules, and whether it infers."""
+
+from __future__ import annotations
+
+import re
+
+from edge_ssd.checks import Finding, System, fail, may_use, ok, skipped, version_of, warn
+from edge_ssd.errors import DeviceError
+from edge_ssd.holders import holders
+from edge_ssd.inference.child_main import Job
+from edge_ssd.inference.cpu import CpuBackend
+from edge_ssd.inference.delegate import check_library
+from edge_ssd.inference.model_checks import package_of
+from edge_ssd.inference.options import ModelOptions
+from edge_ssd.inference.owner_lock import OwnerLock
+from edge_ssd.inference.probe import probe
+from edge_ssd.inference.runtime import import_runtime
+from edge_ssd.inference.tpus import NOT_FOUND, PLUG_IN, USB_IDS, Tpu, find
+from edge_ssd.models.loading import load
+from edge_ssd.units import unseen_units
+
+_USB_3_MBPS = 5000
+_RULE_FOLDERS = ("/etc", "/run", "/usr/lib", "/lib")
+_NOT_WANTED = "no Edge TPU is connected, and model.delegate asks for none"
+# Coral's own build can crash with TFLite newer than 2.11 (google-coral/edgetpu#812).
+_LAST_OF_CORAL = 11
+
+
+def connected(options: ModelOptions, system: System) -> Finding:
+    """An Edge TPU is on USB 3 or PCIe, and this user may use it."""
+    found = find(system.root)
+    if not found:
+        return fail(NOT_FOUND, PLUG_IN) if options.delegate else skipped(_NOT_WANTED)
+    evidence = "; ".join(map(_describe, found))
+    for tpu in found:
+        if not may_use(tpu.node):
+            return fail(
+                f"{evidence}; this user may not use {tpu.node}",
+                "install the udev rules, join the group plugdev, plug it in again",
+            )
+        if (tpu.speed_mbps or _USB_3_MBPS) < _USB_3_MBPS:
+            return warn(
+                f"{evidence}: not USB 3", "use a blue (USB 3) port and the cable that came with it"
+            )
+    return ok(evidence)
+
+
+def library(options: ModelOptions, system: System) -> Finding:
+    """libedgetpu can be loaded, and was built for the runtime."""
+    if not options.delegate and not find(system.root):
+        return skipped(_NOT_WANTED)
+    check_library(options.delegate_library)
+    package = _package(system)
+    runtime = package_of(import_runtime(options.runtime))
+    version = version_of(runtime)
+    evidence = f"{options.delegate_library} ({package or 'of no package'}) with {runtime} {version}"
+    if package and not _built_for(package, runtime, version):
+        return warn(
+            f"{evidence}: not built for each other, it may crash",
+            "install the libedgetpu that fits the runtime (docs/coral.md)",
+        )
+    return ok(evidence)
+
+
+def udev_rules(options: ModelOptions, system: System) -> Finding:
+    """udev lets users write to the stick under both of its USB ids."""
+    on_usb = any(tpu.speed_mbps for tpu in find(system.root))
+    if not on_usb and not options.delegate:
+        return skipped(_NOT_WANTED)
+    if not on_usb and system.exists("/dev/apex_0"):
+        return skipped("the Edge TPU is on PCIe")
+    rules = "\n".join(
+        system.read(path)
+        for folder in _RULE_FOLDERS
+        for path in system.glob(f"{folder}/udev/rules.d/*.rules")
+    )
+    missing = [usb_id for usb_id in USB_IDS if not _has_rule(rules, usb_id)]
+    if missing:
+        return fail(
+            f"no udev rule for {' and '.join(missing)}",
+            "install deploy/udev/60-edge-ssd.rules, then `sudo udevadm control --reload` "
+            "and plug it in again",
+        )
+    return ok(f"rules for {' and '.join(USB_IDS)}")
+
+
+def probed(options: ModelOptions, system: System) -> Finding:
+    """The model infers on the Edge TPU, tried in a process of its own."""
+    if not options.delegate:
+        return skipped("model.delegate is null")
+    held_by = holders(*(tpu.node for tpu in find(system.root))) or unseen_units(system)
+    if held_by:
+        return skipped(f"not touched: {', '.join(held_by)} may have it")
+    lock = OwnerLock(options.delegate_device)
+    try:
+        lock.acquire()
+    except DeviceError as error:
+        return skipped(f"not touched: {error.problem}")
+    try:
+        spec = load(options.name, options.labels)
+        probe(Job.of(spec, CpuBackend(spec, options, allocate=False).tensors, options))
+    finally:
+        lock.release()
+    return ok(f"{spec.name} infers on the Edge TPU ({options.delegate_device or 'any'})")
+
+
+def _describe(tpu: Tpu) -> str:
+    """Return an Edge TPU with its link, what it may draw, and who has it."""
+    speed = f"{tpu.speed_mbps} Mbit/s" if tpu.speed_mbps else ""
+    power = f"up to {tpu.max_power}" if tpu.max_power else ""
+    held_by = ", ".join(holders(tpu.node))
+    used = f"in use by {held_by}" if held_by else ""
+    return ", ".join(filter(None, [tpu.name, speed, power, used]))
+
+
+def _package(system: System) -> str:
+    """Return name and version of the Debian package that brought libedgetpu; empty for none."""
+    answer = system.run(
+        "dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Package} ${Version}\\n", "libedgetpu*"
+    )
+    installed = [line.split() for line in (answer or "").splitlines() if line.startswith("ii")]
+    return " ".join(installed[0][1:]) if installed else ""
+
+
+def _built_for(package: str, runtime: str, version: str) -> bool:
+    """Whether a libedgetpu fits a runtime, from their versions.
+
+    github.com/feranick/libedgetpu names the TensorFlow it was built with, as in 16.0tf2.17.1;
+    Coral's own has no such name. LiteRT's versions are not TensorFlow's: any such build may do.
+    """
+    built = re.search(r"tf-?2\.(\d+)", package)
+    if runtime == "ai-edge-litert":
+        return built is not None
+    wanted = re.match(r"2\.(\d+)", version)
+    if wanted is None:
+        return True
+    minor = int(wanted[1])
+    return abs(minor - int(built[1])) <= 1 if built else minor <= _LAST_OF_CORAL
+
+
+def _has_rule(rules: str, usb_id: str) -> bool:
+    vendor, product = usb_id.split(":")
+    return any(
+        vendor in line and product in line
+        for line in rules.splitlines()
+        if not line.lstrip().startswith("#")
+    )
