@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -13,29 +13,30 @@ from edge_ssd.pipeline.publishing import check_delivered
 from edge_ssd.pipeline.worker import POLL_S
 
 
-def run_until_done(
-    pipeline: Pipeline,
-    tick: Callable[[], None] = lambda: None,
-    on_signal: Callable[[], None] = lambda: None,
-) -> bool:
+def run_until_done(pipeline: Pipeline, tick: Callable[[], None] = lambda: None) -> bool:
     """Run a pipeline to its source's end, or to the first SIGINT or SIGTERM.
 
-    Returns whether a signal ended it. tick: called every 0.2 s. on_signal: called at the first
-    signal, before the stop. Main thread only. Raises the pipeline's error, and PublishError when
-    the source came to its end and not every result could be delivered.
+    Returns whether a signal ended it. tick: called every 0.2 s. Main thread only. Raises the
+    pipeline's error, and PublishError when the source came to its end and not every result could
+    be delivered.
     """
-
-    def request_stop() -> None:
-        on_signal()
-        pipeline.request_stop()
-
-    with stop_on_signals(request_stop) as received:
+    with stop_on_signals(pipeline.request_stop) as received:
         pipeline.start()
-        while not pipeline.wait(POLL_S):
-            if received:
-                pipeline.stop()
-                break
-            tick()
+        return wait_until_done(pipeline, received, tick)
+
+
+def wait_until_done(
+    pipeline: Pipeline, received: Sequence[int], tick: Callable[[], None] = lambda: None
+) -> bool:
+    """Wait for the end of a pipeline that was started, as ``run_until_done`` does.
+
+    received: the signals, as ``stop_on_signals`` yields them.
+    """
+    while not pipeline.wait(POLL_S):
+        if received:
+            pipeline.stop()
+            break
+        tick()
     if not received:
         check_delivered(pipeline.stats)
     return bool(received)

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_ssd import config
 from edge_ssd.board import Sensors
 from edge_ssd.errors import ConfigError
-from edge_ssd.pipeline.lifecycle import run_until_done
+from edge_ssd.pipeline.lifecycle import stop_on_signals, wait_until_done
 from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.pipeline.stats import Snapshot
 from edge_ssd.service import build, systemd
@@ -87,12 +87,10 @@ class Supervisor:
 
         Raises the error that ended it.
         """
-        self._manager.status("waiting for the first frame")
-        run_until_done(
-            self._pipeline,
-            self.tick,
-            lambda: self._manager.stopping("finishing the frames in the queues"),
-        )
+        with stop_on_signals(self._request_stop) as received:
+            self._manager.status("waiting for the first frame")
+            self._pipeline.start()
+            wait_until_done(self._pipeline, received, self.tick)
         self._announce()
         # When systemd waited no longer for READY: what the service was waiting for.
         return "ended" if self._ready else f"ended; {self._status_line()}"
@@ -106,6 +104,10 @@ class Supervisor:
         if self._clock() >= self._next_status_s:
             self._next_status_s = self._clock() + STATUS_S
             self._manager.status(self._status_line())
+
+    def _request_stop(self) -> None:
+        self._manager.stopping("finishing the frames in the queues")
+        self._pipeline.request_stop()
 
     def _announce(self) -> bool:
         """Say once that the first frame was inferred; return whether it was."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_ssd.annotated_video import AnnotatedVideo, frame_rate
+from edge_ssd.commands.detect.annotated_video import AnnotatedVideo, frame_rate
 from edge_ssd.commands.detect.places import Place, Places
 from edge_ssd.draw import annotate, save
 from edge_ssd.errors import PublishError
