@@ -205,7 +205,7 @@ RESIZED = GOOD | {"images": [{"id": 0, "file_name": "a.png", "width": 640, "heig
         (GOOD | {"annotations": []}, "annotations: List should have at least 1 item"),
         (coco(["a.png"], [car(9, [1, 2, 3, 4])]), "annotations.0 is of image 9, which is not"),
         (coco(["a.png"], [car(0, [1, 2, 3, 4]) | {"category_id": 3}]), "is of category 3, which"),
-        (coco(["a.png"], [car(0, [1, 2, 3, 4]) | {"iscrowd": 1}]), "there are crowds alone"),
+        (coco(["a.png"], [car(0, [1, 2, 3, 4]) | {"iscrowd": 1}]), "every box is a crowd"),
         (GOOD | {"images": GOOD["images"] * 2}, "two images, or two categories, have the same id"),
         (coco(["a.png", "./a.png"], [car(0, [1, 2, 3, 4])]), "2 images have the same file_name, a"),
         (coco(["a.png"], [car(0, [1, 2, -3, 4])]), "annotations.0.bbox.2: Input should be greater"),

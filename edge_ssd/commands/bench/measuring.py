@@ -140,7 +140,7 @@ def _postprocess_ms(options: Config, detector: Detector, count: int) -> dict[str
         detector.backend.set_frame(frame)
         heads.append(detector.backend.invoke())
     for number, each in enumerate(heads):
-        fresh = copy.deepcopy(each)  # just handed over, as the postprocessing thread gets them
+        fresh = copy.deepcopy(each)  # not in the cache yet, as the postprocessing thread gets them
         for turn in range(len(THRESHOLDS)):
             threshold = THRESHOLDS[(number + turn) % len(THRESHOLDS)]
             postprocess = partial(candidates[threshold], fresh, Geometry())
@@ -149,7 +149,7 @@ def _postprocess_ms(options: Config, detector: Detector, count: int) -> dict[str
 
 
 def _op_ms(options: Config, detector: Detector, count: int) -> float | None:
-    """Median cost of the model's own op: the network with it minus without, frame by frame."""
+    """Median time of the model's own op: an inference with it minus one without, per frame."""
     backend = detector.backend
     if backend.spec.content is None:
         return None

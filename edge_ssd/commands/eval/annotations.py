@@ -133,5 +133,5 @@ def _stray_box(read: Annotations) -> str | None:
         if box.category_id not in categories:
             return f"annotations.{index} is of category {box.category_id}, which is not listed"
     if all(box.iscrowd for box in read.annotations):
-        return "there are crowds alone, and no box that could be found"
+        return "every box is a crowd, and none a single object"
     return None

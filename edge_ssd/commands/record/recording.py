@@ -61,7 +61,7 @@ class Recording:
     """A folder of frames: whole files only, whatever happens.
 
     000000.png, 000001.png …: the frames, lossless, numbered as the images source numbers them.
-    frames.jsonl: a line for each: its file, its number in the source (a gap shows frames that
+    frames.jsonl: one line per frame: its file, its number in the source (a gap shows frames that
         were not saved) and when it was taken.
     config.yaml: what made them, without publishers and passwords.
     replay.yaml: the same with the saved frames as its source.

@@ -45,8 +45,8 @@ def measure(
     """Measure candidates, which get their figures, in about ``budget_s`` seconds.
 
     The first that can run is measured in any case; none is begun when the time is over.
-    options: what the pipeline does besides; their source's size is used, never the source.
-    progress: told how many of how many measurements are done. clock: in seconds.
+    options: the rest of the pipeline; of the source only the size is used.
+    progress: called with the number of measurements done, and of all. clock: in seconds.
     Raises the error of the first candidate when none can run.
     """
     health = health or Sensors().read
