@@ -8,8 +8,8 @@ from edge_ssd.detector import Detector
 from edge_ssd.pipeline.lifecycle import run_until_done
 from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.sources.base import EndOfStream, Source
-from edge_ssd.types import Frame, FrameResult, Timing
+from edge_ssd.sources.base import Source
+from edge_ssd.types import FrameResult, Timing
 
 
 def pipeline_fps(source: Source, detector: Detector, count: int) -> tuple[float, Timing]:
@@ -18,12 +18,12 @@ def pipeline_fps(source: Source, detector: Detector, count: int) -> tuple[float,
     Counted from the first result to the last of ``count``, at least two, which the recorded
     source must have. Main thread only. Raises KeyboardInterrupt, and the pipeline's error.
     """
-    finished = _FinishTimes()
-    pipeline = Pipeline(_FirstFrames(source, count), detector, [Outlet(finished)])
+    finished = _FinishTimes(count)
+    pipeline = finished.pipeline = Pipeline(source, detector, [Outlet(finished)])
     if run_until_done(pipeline):
         raise KeyboardInterrupt
-    seconds = (finished.ns[-1] - finished.ns[0]) / 1e9
-    return (len(finished.ns) - 1) / seconds, pipeline.stats.snapshot().timing
+    seconds = (finished.ns[count - 1] - finished.ns[0]) / 1e9
+    return (count - 1) / seconds, pipeline.stats.snapshot().timing
 
 
 def moving_shapes(count: int, **size: int) -> dict[str, Any]:
@@ -35,35 +35,16 @@ def moving_shapes(count: int, **size: int) -> dict[str, Any]:
 
 
 class _FinishTimes(Publisher):
-    """Keeps when each result was ready."""
+    """Keeps when each result was ready, and stops the pipeline once there are enough."""
 
     name = "measuring"
+    pipeline: Pipeline
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: int) -> None:
         self.ns: list[int] = []
+        self._wanted = wanted
 
     def publish(self, result: FrameResult) -> None:
         self.ns.append(result.finished_ns)
-
-
-class _FirstFrames(Source):
-    """Ends another source after its first frames."""
-
-    def __init__(self, source: Source, count: int) -> None:
-        super().__init__(source.name)
-        self.live = source.live
-        self._source, self._count, self._left = source, count, count
-
-    def open(self) -> None:
-        self._source.open()
-        self._left = self._count
-
-    def read(self, timeout_s: float) -> Frame | None:
-        if not self._left:
-            raise EndOfStream
-        frame = self._source.read(timeout_s)
-        self._left -= frame is not None
-        return frame
-
-    def close(self) -> None:
-        self._source.close()
+        if len(self.ns) >= self._wanted:
+            self.pipeline.request_stop()
