@@ -15,7 +15,7 @@ from edge_ssd import Detector
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.sources.synthetic import SyntheticSource
+from edge_ssd.sources.synthetic import SyntheticOptions, SyntheticSource
 from edge_ssd.types import FrameResult
 
 FASTER = 5
@@ -43,7 +43,8 @@ def main() -> None:
         detector.backend.interpreter.invoke()
         periods.append((time.perf_counter() - begun) * 1e3)
     period_ms = statistics.median(periods)
-    source = SyntheticSource("camera", 640, 480, FASTER * 1e3 / period_ms, FRAMES, live=True)
+    options = SyntheticOptions(fps=FASTER * 1e3 / period_ms, frame_limit=FRAMES)
+    source = SyntheticSource("camera", options)
     numbers = Numbers()
     pipeline = Pipeline(source, detector, [Outlet(numbers)])
     pipeline.start()

@@ -27,7 +27,6 @@ from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.inference.runtime import Interpreter, clamp_threads, load_interpreter
 from edge_ssd.models import catalogue
 from edge_ssd.pipeline.measuring import moving_shapes, pipeline_fps
-from edge_ssd.service import build
 from edge_ssd.sources.base import frames
 from edge_ssd.sources.images import check_readable
 from edge_ssd.types import Frame, Geometry, Timing
@@ -94,7 +93,7 @@ def measure(options: Config, count: int = 100) -> Report:
     bare_ms, fps, stages = [], [], []
     for _ in range(ROUNDS):
         bare_ms.append(_bare_ms(detector, found))
-        speed, timing = pipeline_fps(build.source(options), detector, found)
+        speed, timing = pipeline_fps(options.make_source(), detector, found)
         fps.append(speed)
         stages.append(timing)
     start_ms, memory_mb = _service(options)
@@ -115,7 +114,7 @@ def measure(options: Config, count: int = 100) -> Report:
 
 
 def _frames(options: Config, count: int) -> Iterator[Frame]:
-    return islice(frames(build.source(options)), count)
+    return islice(frames(options.make_source()), count)
 
 
 def _bare_ms(detector: Detector, count: int) -> float:

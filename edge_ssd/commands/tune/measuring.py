@@ -18,7 +18,6 @@ from edge_ssd.config import Config, parse
 from edge_ssd.detector import Detector
 from edge_ssd.errors import EdgeSsdError
 from edge_ssd.pipeline.measuring import moving_shapes, pipeline_fps
-from edge_ssd.service import build
 
 FINAL_ROUNDS = 3
 CONTENDER = 1.5
@@ -90,7 +89,7 @@ def _try(options: Config, candidate: Candidate, seconds: float, clock: Clock) ->
 
 
 def _fps(options: Config, detector: Detector, count: int) -> float:
-    return pipeline_fps(build.source(moving(options, count)), detector, count)[0]
+    return pipeline_fps(moving(options, count).make_source(), detector, count)[0]
 
 
 def moving(options: Config, count: int) -> Config:
