@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 def check_config(
     paths: tuple[Path, ...], deep: bool, as_json: bool, json_schema: bool, reference: bool
 ) -> None:
-    """Validate configuration files: exit 0, or 78 with every problem."""
+    """Validate configuration files.
+
+    Exits with 0, or with 78 and every problem.
+    """
     if json_schema:
         from edge_ssd import config
 

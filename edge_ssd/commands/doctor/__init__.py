@@ -18,7 +18,10 @@ from edge_ssd.commands.options import json_option, path_argument
 )  # fmt: skip
 @json_option
 def doctor(path: Path | None, as_json: bool) -> None:
-    """Check the machine, its devices and a configuration: exit 0 when ready to run."""
+    """Check the machine, its devices and a configuration.
+
+    Exits with 0 when the service is ready to run.
+    """
     from edge_ssd.checks import System
     from edge_ssd.commands.doctor import report, runner, table
 
