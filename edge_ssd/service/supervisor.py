@@ -40,8 +40,8 @@ def serve(path: Path) -> Snapshot:
         try:
             manager.status("loading the model")
             options = config.load(path)
+            build.check_start(options)
             pipeline = build.pipeline(options)
-            build.check_publishers(options)
             live = pipeline.capture.source.live
             governor = Governor(
                 options.governor, pipeline.capture.pace if live else None, Sensors().read

@@ -22,11 +22,11 @@ def doctor(path: Path | None, as_json: bool) -> None:
 
     Exits with 0 when the service is ready to run.
     """
-    from edge_ssd.commands.doctor import report, runner
-    from edge_ssd.commands.doctor.checks import CHECKS
+    from edge_ssd.checks import System
+    from edge_ssd.commands.doctor import report, runner, table
 
     width, examined = shutil.get_terminal_size().columns, []
-    for one in runner.examine(CHECKS, runner.situation(path)):
+    for one in table.rows(path, System()):
         examined.append(one)
         if not as_json:
             click.echo(report.row(one, width))
