@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from edge_ssd.checks import Check
 from edge_ssd.errors import ConfigError, InputError, Problem, PublishError
@@ -21,8 +21,8 @@ class EndOfStream(Exception):
 class Source(ABC):
     """Where frames come from. Opened, read and closed by one thread, the capture thread.
 
-    live: True when frames that nobody took in time are worthless (a camera); False when
-        every frame must be delivered, in order (a recording).
+    live: True when only the newest frame counts (a camera); False when every frame must be
+        delivered, in order (a recording).
     """
 
     live: bool
@@ -83,8 +83,7 @@ def naming_option(option: str) -> Iterator[None]:
     try:
         yield
     except (InputError, PublishError) as error:
-        problem = Problem(f"source.{option}", error.problem, error.remedy)
-        raise ConfigError([problem]) from None
+        raise ConfigError([Problem(f"source.{option}", error.problem, error.remedy)]) from None
 
 
 def frames(source: Source) -> Iterator[Frame]:
@@ -92,8 +91,7 @@ def frames(source: Source) -> Iterator[Frame]:
     source.open()
     try:
         while True:
-            frame = source.read(timeout_s=10.0)
-            if frame is not None:
+            if frame := source.read(timeout_s=10.0):
                 yield frame
     except EndOfStream:
         return
@@ -101,6 +99,11 @@ def frames(source: Source) -> Iterator[Frame]:
         source.close()
 
 
-def capture_times() -> tuple[int, datetime]:
-    """Return the present time, as (monotonic nanoseconds, UTC wall time)."""
-    return time.monotonic_ns(), datetime.now(timezone.utc)
+def capture_times(captured_ns: int | None = None) -> tuple[int, datetime]:
+    """Return when a frame was captured, as (monotonic nanoseconds, UTC wall time).
+
+    captured_ns: by the monotonic clock; None, and what is yet to come, stand for now.
+    """
+    now_ns, now = time.monotonic_ns(), datetime.now(timezone.utc)
+    age_ns = 0 if captured_ns is None else max(0, now_ns - captured_ns)
+    return now_ns - age_ns, now - timedelta(microseconds=age_ns / 1000)

@@ -38,11 +38,9 @@ class StreamOptions(LoginOptions, SourceOptions):
     """How long it may give no image, in seconds."""
 
     def make(self, name: str) -> NetworkCamera:
-        """Return the source; see SourceOptions."""
         return NetworkCamera(name, self)
 
     def checks(self) -> tuple[Check, ...]:
-        """Return what ``edge-ssd doctor`` examines."""
         camera = Check("camera", self._answers, "url", exit_code=DEVICE, limit_s=30)
         return camera, *super().checks()
 
@@ -138,7 +136,10 @@ class NetworkCamera(OpenCvCamera):
         self._options.reach()
         # OpenCV's own default; but without it OpenCV 4.11 starts with UDP.
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_flags;prefer_tcp")
-        capture = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, self._ffmpeg_parameters())
+        open_ms = round(self._options.open_timeout_s * 1000)
+        read_ms = round(self._options.read_timeout_s * 1000)
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, open_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, read_ms]
+        capture = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, [*limits, *one_thread()])
         if not capture.isOpened():
             capture.release()
             raise DeviceError(
@@ -154,12 +155,3 @@ class NetworkCamera(OpenCvCamera):
             f"{self._options.address} gave no image for {waited_s:.1f} s",
             "check the camera and its connection",
         )
-
-    def _ffmpeg_parameters(self) -> list[int]:
-        return [
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-            round(self._options.open_timeout_s * 1000),
-            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-            round(self._options.read_timeout_s * 1000),
-            *one_thread(),
-        ]

@@ -30,7 +30,7 @@ class OpenCvCamera(Source):
 
     Each ``open`` starts a thread, which alone touches the ``cv2.VideoCapture``: it takes every
     frame as it arrives and keeps the last. Numbers count the frames that arrived, through
-    every ``open``; a gap shows frames that nobody fetched in time. The capture time is that of
+    every ``open``; a gap shows frames that were not fetched in time. The capture time is that of
     arrival.
 
     ``open`` waits a second at most: what fails within it is raised there, what takes longer
@@ -49,7 +49,6 @@ class OpenCvCamera(Source):
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
-        """Start the reading thread; see the class for what is raised."""
         quiet_opencv()
         if self._thread is not None and self._thread.is_alive():
             raise DeviceError(
@@ -68,7 +67,6 @@ class OpenCvCamera(Source):
             frames.get(0)  # raises what ended the thread
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the newest frame not read yet; see the class for what is raised."""
         try:
             return self._frames.get(timeout_s)
         except Closed:
@@ -86,7 +84,7 @@ class OpenCvCamera(Source):
 
     @abstractmethod
     def _lost(self, waited_s: float) -> DeviceError:
-        """Return why there are no more images, after waiting so long for the next."""
+        """Return why there are no more images, after ``waited_s`` seconds for the next."""
 
     def _image(self, capture: cv2.VideoCapture) -> Image | None:
         """Return the grabbed image, (height, width, 3) BGR; None for one that is damaged."""
@@ -100,8 +98,7 @@ class OpenCvCamera(Source):
             try:
                 settled.set()
                 while not frames.closed:
-                    frame = self._next(capture)
-                    if frame is not None:
+                    if frame := self._next(capture):
                         frames.put(frame)
             finally:
                 capture.release()
@@ -118,9 +115,8 @@ class OpenCvCamera(Source):
         begun_s = time.monotonic()
         if not capture.grab():
             raise self._lost(time.monotonic() - begun_s)
-        captured_ns, captured_at = capture_times()
+        times = capture_times()
         image = self._image(capture)
         if image is None:
             return None
-        number = next(self._numbers)
-        return Frame(image, PixelFormat.BGR, self.name, number, captured_ns, captured_at)
+        return Frame(image, PixelFormat.BGR, self.name, next(self._numbers), *times)

@@ -1,37 +1,53 @@
-"""What ``edge-ssd doctor`` examines of a Pi camera, and which of several is meant."""
+"""What a Pi camera needs: picamera2 and device files; their checks, and errors with a remedy."""
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from edge_ssd.checks import Check, Finding, System, fail, ok, skipped, version_of
 from edge_ssd.errors import DeviceError
 from edge_ssd.holders import holders
-from edge_ssd.sources.camera_checks import DEVICE, in_use, pi_nodes, usable
-from edge_ssd.sources.picamera_faults import import_picamera2
+from edge_ssd.sources.camera_checks import DEVICE, PI_NODES, in_use, pi_nodes, usable
 from edge_ssd.units import unseen_units
+
+_INSTALL = "sudo apt install python3-picamera2 --no-install-recommends"
 
 # picamera2 takes its buffers from the first of these that exists.
 _HEAPS = ("/dev/dma_heap/vidbuf_cached", "/dev/dma_heap/linux,cma")
+_NO_HEAP = f"neither {' nor '.join(_HEAPS)} exists"
+_KERNEL = "use Raspberry Pi OS's own kernel"
 
 
-def checks(camera: int | str) -> tuple[Check, ...]:
-    """Return the checks of a camera, chosen by its number, id or model."""
-    return (
-        Check("picamera2", importable, exit_code=DEVICE, limit_s=60),
-        Check(
-            "camera", partial(_connected, camera), "camera", exit_code=DEVICE, limit_s=30,
-            outside=True,
-        ),
-        Check("camera devices", _devices, exit_code=DEVICE, rights=True),
-        in_use(pi_nodes),
-    )  # fmt: skip
+def import_picamera2() -> tuple[ModuleType, ModuleType]:
+    """Return the system's modules picamera2 and libcamera. Raises DeviceError without them."""
+    # Else libcamera logs every opening on stderr, in several lines.
+    os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:WARN")
+    try:
+        modules = import_module("picamera2"), import_module("libcamera")
+    except ModuleNotFoundError as error:
+        raise DeviceError(
+            f"the module {error.name}, which the camera needs, is not installed",
+            f"{_INSTALL}, and make the virtual environment with --system-site-packages",
+        ) from error
+    except (ImportError, ValueError, OSError) as error:  # a library, or numpy, that does not fit
+        raise DeviceError(
+            f"picamera2 cannot be imported: {error}",
+            f"{_INSTALL}; if it names numpy, use the system's (pip uninstall numpy)",
+        ) from error
+    # It logs what it also raises.
+    logging.getLogger("picamera2.picamera2").setLevel(logging.CRITICAL)
+    return modules
 
 
 def choose(camera: int | str, cameras: Sequence[Mapping[str, Any]], title: str = "") -> int:
-    """Return the number of the camera that ``camera`` means.
+    """Return the number of the camera that ``camera`` means: a number, an id or a model.
 
     cameras: what ``Picamera2.global_camera_info`` returns. title: begins the message of the
     DeviceError that is raised where there is no such camera.
@@ -49,14 +65,48 @@ def choose(camera: int | str, cameras: Sequence[Mapping[str, Any]], title: str =
     )
 
 
-def importable(_system: System) -> Finding:
-    """picamera2 and the libcamera it needs can be imported."""
+def explained(camera: str, error: Exception) -> DeviceError:
+    """Return the error that picamera2 raised while opening, configuring or starting ``camera``."""
+    text = _with_cause(error)
+    others = ", ".join(holders(*PI_NODES)) if "did not complete" in text else ""
+    if "dmaHeap" in text:
+        problem, remedy = f": {_NO_HEAP}", _KERNEL
+    elif isinstance(error, PermissionError):
+        problem, remedy = f": {text}", "add the user to the group video, and log in again"
+    elif isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        problem = ": no memory for its buffers"
+        remedy = "choose a smaller width and height, or give cma more memory in config.txt"
+    elif others:
+        problem, remedy = f" is busy: {others} has it open", "end that program"
+    elif "did not complete" in text:
+        problem = f" is busy or broken: {text}"
+        remedy = "end the program that uses it (`sudo fuser -v /dev/media* /dev/video*` lists it)"
+    else:
+        problem = f" cannot be started: {text}"
+        remedy = (
+            "try another width, height or lores_format; "
+            "`rpicam-hello` shows whether the camera works"
+        )
+    return DeviceError(camera + problem, remedy)
+
+
+def checks(camera: int | str) -> tuple[Check, ...]:
+    """Return what ``edge-ssd doctor`` examines of a camera, chosen as in ``choose``."""
+    connected = partial(_connected, camera)
+    return (
+        Check("picamera2", _importable, exit_code=DEVICE, limit_s=60),
+        Check("camera", connected, "camera", exit_code=DEVICE, limit_s=30, outside=True),
+        Check("camera devices", _devices, exit_code=DEVICE, rights=True),
+        in_use(pi_nodes),
+    )
+
+
+def _importable(_system: System) -> Finding:
     import_picamera2()
     return ok(f"picamera2 {version_of('picamera2')} and libcamera can be imported")
 
 
 def _connected(camera: int | str, system: System) -> Finding:
-    """The camera is connected, as libcamera sees it."""
     held_by = holders(*map(system.path, pi_nodes(system))) or unseen_units(system)
     if held_by:
         return skipped(f"not opened: {', '.join(held_by)} may use it")
@@ -70,7 +120,6 @@ def _connected(camera: int | str, system: System) -> Finding:
 
 
 def _devices(system: System) -> Finding:
-    """The device files exist, and this user may use them."""
     nodes = pi_nodes(system)
     heaps = [path for path in _HEAPS if system.exists(path)]
     if not nodes:
@@ -79,9 +128,14 @@ def _devices(system: System) -> Finding:
             "connect the camera; camera_auto_detect=1 in config.txt, and reboot",
         )
     if not heaps:
-        return fail(f"neither {' nor '.join(_HEAPS)} exists", "use Raspberry Pi OS's own kernel")
+        return fail(_NO_HEAP, _KERNEL)
     return usable([*nodes, heaps[0]], system)
 
 
 def _listed(cameras: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(f"{n} = {info['Model']} ({info['Id']})" for n, info in enumerate(cameras))
+
+
+def _with_cause(error: BaseException) -> str:
+    cause = f" ({_with_cause(error.__cause__)})" if error.__cause__ else ""
+    return str(error).rstrip(".") + cause

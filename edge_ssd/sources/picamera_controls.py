@@ -22,10 +22,9 @@ def control_problems(controls: Mapping[str, Any], advertised: Mapping[str, Any])
     """
     problems = []
     for name, value in controls.items():
+        problem = f"this camera has no such control{did_you_mean(name, advertised)}"
         if name in advertised:
             problem = _value_problem(value, *advertised[name][:2])
-        else:
-            problem = f"this camera has no such control{did_you_mean(name, advertised)}"
         if problem:
             problems.append(Problem(f"source.controls.{name}", problem))
     return problems
@@ -45,11 +44,11 @@ def frame_duration(
     minimum, maximum, _ = advertised[_FRAME_DURATION]
     wanted = 1e6 / fps
     microseconds = round(min(max(wanted, minimum), maximum))
-    warning = ""
-    if abs(microseconds / wanted - 1) > _TOLERANCE:
-        given = 1e6 / microseconds
-        warning = f"source.fps: {fps:g} asked, the camera gives {given:.3g} at this size"
-    return {_FRAME_DURATION: (microseconds, microseconds)}, warning
+    control = {_FRAME_DURATION: (microseconds, microseconds)}
+    if abs(microseconds / wanted - 1) <= _TOLERANCE:
+        return control, ""
+    given = 1e6 / microseconds
+    return control, f"source.fps: {fps:g} asked, the camera gives {given:.3g} at this size"
 
 
 def _value_problem(value: Any, minimum: Any, maximum: Any) -> str:

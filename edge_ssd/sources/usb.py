@@ -11,7 +11,7 @@ from typing import Literal
 import cv2
 from pydantic import Field
 
-from edge_ssd.checks import Check, Finding, System, fail, ok, skipped
+from edge_ssd.checks import Check, Finding, System, fail, may_use, ok, skipped
 from edge_ssd.errors import DeviceError
 from edge_ssd.files import hidden, remedy
 from edge_ssd.holders import holders
@@ -56,11 +56,9 @@ class UsbOptions(SourceOptions):
     """The camera's format, such as MJPG (little USB traffic) or YUYV (little work)."""
 
     def make(self, name: str) -> UsbCamera:
-        """Return the source; see SourceOptions."""
         return UsbCamera(name, self)
 
     def checks(self) -> tuple[Check, ...]:
-        """Return what ``edge-ssd doctor`` examines."""
         return (
             Check("camera", self._connected, "path", exit_code=DEVICE),
             Check("camera devices", self._usable, "path", exit_code=DEVICE, rights=True),
@@ -90,13 +88,15 @@ class UsbCamera(OpenCvCamera):
     def __init__(self, name: str, options: UsbOptions) -> None:
         super().__init__(name)
         self._device = options.path
-        fourcc = options.fourcc
-        self._wanted: dict[int, float | None] = {
-            cv2.CAP_PROP_FOURCC: None if fourcc is None else cv2.VideoWriter.fourcc(*fourcc),
+        wanted: dict[int, float | None] = {
+            cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*options.fourcc)
+            if options.fourcc
+            else None,
             cv2.CAP_PROP_FRAME_WIDTH: options.width,
             cv2.CAP_PROP_FRAME_HEIGHT: options.height,
             cv2.CAP_PROP_FPS: options.fps,
         }
+        self._wanted = {option: value for option, value in wanted.items() if value is not None}
         self._warned = ""
 
     def _connect(self) -> cv2.VideoCapture:
@@ -106,8 +106,7 @@ class UsbCamera(OpenCvCamera):
         if capture.isOpened():
             # In this order: the format decides which sizes there are, both which rates.
             for option, value in self._wanted.items():
-                if value is not None:
-                    capture.set(option, value)
+                capture.set(option, value)
         if not capture.isOpened():
             capture.release()
             raise self._refused()
@@ -117,7 +116,10 @@ class UsbCamera(OpenCvCamera):
         return capture
 
     def _lost(self, waited_s: float) -> DeviceError:
-        if self._is_removed():
+        removed_by_s = time.monotonic() + _REMOVAL_S
+        while self._device.exists() and time.monotonic() < removed_by_s:
+            time.sleep(0.01)
+        if not self._device.exists():
             return DeviceError(f"{self._device} was unplugged", _connected_cameras())
         return DeviceError(
             f"{self._device} gave no image for {waited_s:.1f} s",
@@ -141,36 +143,21 @@ class UsbCamera(OpenCvCamera):
                 "set source.fourcc to one that `v4l2-ctl --list-formats` lists, such as MJPG",
             ) from None
 
-    def _is_removed(self) -> bool:
-        deadline_s = time.monotonic() + _REMOVAL_S
-        while self._device.exists():
-            if time.monotonic() > deadline_s:
-                return False
-            time.sleep(0.01)
-        return True
-
     def _check_device(self) -> None:
-        error = hidden(self._device)
-        if error:
-            problem = f"{self._device}: {error.strerror}"
-            raise DeviceError(problem, remedy(self._device, error))
-        if not self._device.exists():
-            raise DeviceError(f"{self._device} does not exist", _connected_cameras())
-        if not self._device.is_char_device():
-            raise DeviceError(f"{self._device} is not a device", _connected_cameras())
-        if not os.access(self._device, os.R_OK | os.W_OK, effective_ids=True):
-            raise DeviceError(
-                f"{self._device} may not be used by this user",
-                "add the user to the group video",
-            )
+        device = self._device
+        if error := hidden(device):
+            raise DeviceError(f"{device}: {error.strerror}", remedy(device, error))
+        if not device.is_char_device():
+            problem = "is not a device" if device.exists() else "does not exist"
+            raise DeviceError(f"{device} {problem}", _connected_cameras())
+        if not may_use(device):
+            problem = f"{device} may not be used by this user"
+            raise DeviceError(problem, "add the user to the group video")
 
     def _refused(self) -> DeviceError:
-        used_by = holders(str(self._device.resolve()))
-        if used_by:
-            return DeviceError(
-                f"{self._device} is in use by {', '.join(used_by)}",
-                "stop that, or choose another camera",
-            )
+        if used_by := holders(str(self._device.resolve())):
+            problem = f"{self._device} is in use by {', '.join(used_by)}"
+            return DeviceError(problem, "stop that, or choose another camera")
         return DeviceError(
             f"{self._device} gives no images",
             "a camera has several devices, of which one gives images: try the one ending in "
@@ -179,30 +166,27 @@ class UsbCamera(OpenCvCamera):
 
     def _warn_of_differences(self, capture: cv2.VideoCapture) -> None:
         """Warn, once for the same differences, where the camera gives something else."""
-        differences = []
-        for option, wanted in self._wanted.items():
-            given = capture.get(option)
-            # Cameras report 29.97 for 30; some report 0 for unknown.
-            if wanted is not None and given and abs(wanted - given) >= 0.5:
-                word, given_text = _NAMES[option], _text(option, given)
-                differences.append(f"{word} {given_text} instead of {_text(option, wanted)}")
-        warning = ", ".join(differences)
+        given = {option: capture.get(option) for option in self._wanted}
+        # Cameras report 29.97 for 30; some report 0 for unknown.
+        warning = ", ".join(
+            f"{_NAMES[option]} {_text(option, given[option])} instead of {_text(option, wanted)}"
+            for option, wanted in self._wanted.items()
+            if given[option] and abs(wanted - given[option]) >= 0.5
+        )
         if warning and warning != self._warned:
             log.warning("%s: %s gives %s", self.name, self._device, warning)
         self._warned = warning
 
 
-def _fourcc_text(code: float) -> str:
-    """Return the four letters of a format code, such as MJPG."""
-    return int(code).to_bytes(4, "little", signed=int(code) < 0).decode("latin-1").strip()
+def _text(option: int, value: float) -> str:
+    """Return an option's value in words: a format as its four letters, such as MJPG."""
+    if option != cv2.CAP_PROP_FOURCC:
+        return f"{value:g}"
+    return int(value).to_bytes(4, "little", signed=value < 0).decode("latin-1").strip()
 
 
 def _fourcc(capture: cv2.VideoCapture) -> str:
-    return _fourcc_text(capture.get(cv2.CAP_PROP_FOURCC))
-
-
-def _text(option: int, value: float) -> str:
-    return _fourcc_text(value) if option == cv2.CAP_PROP_FOURCC else f"{value:g}"
+    return _text(cv2.CAP_PROP_FOURCC, capture.get(cv2.CAP_PROP_FOURCC))
 
 
 def _connected_cameras(system: System | None = None) -> str:

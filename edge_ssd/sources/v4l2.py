@@ -8,20 +8,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_PACKED = {
-    "YUYV": cv2.COLOR_YUV2BGR_YUYV,
-    "YUY2": cv2.COLOR_YUV2BGR_YUY2,
-    "YVYU": cv2.COLOR_YUV2BGR_YVYU,
-    "UYVY": cv2.COLOR_YUV2BGR_UYVY,
+# OpenCV's conversion to BGR, rows of bytes per two rows of pixels, and bytes per pixel in a row.
+_FORMATS: dict[str, tuple[int | None, int, int]] = {
+    "YUYV": (cv2.COLOR_YUV2BGR_YUYV, 2, 2),
+    "YUY2": (cv2.COLOR_YUV2BGR_YUY2, 2, 2),
+    "YVYU": (cv2.COLOR_YUV2BGR_YVYU, 2, 2),
+    "UYVY": (cv2.COLOR_YUV2BGR_UYVY, 2, 2),
+    "NV12": (cv2.COLOR_YUV2BGR_NV12, 3, 1),
+    "NV21": (cv2.COLOR_YUV2BGR_NV21, 3, 1),
+    "YU12": (cv2.COLOR_YUV2BGR_I420, 3, 1),
+    "YV12": (cv2.COLOR_YUV2BGR_YV12, 3, 1),
+    "GREY": (cv2.COLOR_GRAY2BGR, 2, 1),
+    "RGB3": (cv2.COLOR_RGB2BGR, 2, 3),
+    "BGR3": (None, 2, 3),
 }
-_PLANAR = {
-    "NV12": cv2.COLOR_YUV2BGR_NV12,
-    "NV21": cv2.COLOR_YUV2BGR_NV21,
-    "YU12": cv2.COLOR_YUV2BGR_I420,
-    "YV12": cv2.COLOR_YUV2BGR_YV12,
-}
-_PLAIN = {"GREY": cv2.COLOR_GRAY2BGR, "RGB3": cv2.COLOR_RGB2BGR, "BGR3": None}
-_CODES: dict[str, int | None] = {**_PACKED, **_PLANAR, **_PLAIN}
 _JPEG = ("MJPG", "JPEG")
 
 CONVERTED = {
@@ -49,21 +49,11 @@ def to_bgr(raw: NDArray[Any], fourcc: str, width: int, height: int) -> NDArray[n
     data = np.ascontiguousarray(raw).reshape(-1)
     if fourcc in _JPEG:
         return cast("NDArray[np.uint8] | None", cv2.imdecode(data, cv2.IMREAD_COLOR))
-    layout = _layout(fourcc, width, height)
-    if layout is None or data.size != np.prod(layout):
+    code, rows, pixel_bytes = _FORMATS.get(fourcc, (None, 0, 0))
+    shape = (height * rows // 2, width, pixel_bytes)
+    if fourcc not in _FORMATS or data.size != np.prod(shape):
         raise ValueError(
             f"{data.size} bytes per image of {width}x{height} {fourcc}, an unknown format"
         )
-    image, code = data.reshape(layout), _CODES[fourcc]
+    image = data.reshape(shape)
     return image if code is None else cast("NDArray[np.uint8]", cv2.cvtColor(image, code))
-
-
-def _layout(fourcc: str, width: int, height: int) -> tuple[int, ...] | None:
-    """Return the array shape of an image without padding; None for an unknown format."""
-    if fourcc in _PACKED:
-        return (height, width, 2)
-    if fourcc in _PLANAR:
-        return (height * 3 // 2, width)
-    if fourcc in _PLAIN:
-        return (height, width) if fourcc == "GREY" else (height, width, 3)
-    return None
