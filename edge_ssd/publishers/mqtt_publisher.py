@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -46,8 +47,8 @@ class MqttPublisher(Publisher):
     PublishError, once for each message discarded, which is how drops are counted. Connected,
     ``publish`` first waits a moment for room, so a recording is not faster than the broker.
 
-    After a lost connection the next result is sent whether it changed or not: a broker that
-    was started again knows nothing.
+    After a lost connection the next result is sent whether it changed or not: a restarted broker
+    has no retained message.
 
     options: the topics and the client id as they are sent, without {name}.
     published, dropped: messages so far; together with ``waiting`` all that were offered.
@@ -59,10 +60,10 @@ class MqttPublisher(Publisher):
         self.dropped = 0
         self._options = options
         self._messages: deque[bytes] = deque()
-        self._sent = 0  # so many of the first ones are in flight
+        self._sent = 0  # how many of them, from the first, are in flight
         # One less than the queue's size: the newest is never dropped.
         self._most_sent = min(_IN_FLIGHT, options.offline_queue_size - 1)
-        self._infos: deque[MQTTMessageInfo] = deque()  # of these; the thread's alone
+        self._infos: deque[MQTTMessageInfo] = deque()  # of these; used by the thread alone
         self._changed = threading.Condition()
         self._online_at: float | None = None  # since when, by the monotonic clock
         self._problem: tuple[str, str] | None = None
@@ -71,7 +72,7 @@ class MqttPublisher(Publisher):
         self._last_ns = 0
         self._crash: BaseException | None = None
         self._stopping = threading.Event()
-        self._stop_at = 0.0
+        self._stop_at = math.inf  # by the monotonic clock, in seconds
         self._thread: threading.Thread | None = None
 
     @property
@@ -80,7 +81,7 @@ class MqttPublisher(Publisher):
         return len(self._messages)
 
     def open(self) -> None:
-        """Begin to connect; a broker that is away is no error.
+        """Begin to connect; an unreachable broker raises nothing here.
 
         Raises PublishError when a password or certificate file cannot be read.
         """
@@ -93,9 +94,9 @@ class MqttPublisher(Publisher):
 
     def publish(self, result: FrameResult) -> None:
         """Queue the message of a result; see the class for when it raises PublishError."""
-        if self._crash is not None:
+        if self._crash:
             raise self._crash
-        if not self._worth_telling(result):
+        if not self._worth_sending(result):
             return
         payload = encode(message(result))
         size = self._options.offline_queue_size
@@ -106,13 +107,10 @@ class MqttPublisher(Publisher):
             self._messages.append(payload)
             full = len(self._messages) > size
             if full:
-                # What is in flight cannot be called back.
-                del self._messages[self._sent]
+                del self._messages[self._sent]  # the oldest that is not in flight
                 self.dropped += 1
-            problem, remedy = self._problem or (
-                f"{self.name}: the broker is too slow",
-                "send less, with `publish: on-change`",
-            )
+            slow = f"{self.name}: the broker is too slow", "send less, with `publish: on-change`"
+            problem, remedy = self._problem or slow
         os.eventfd_write(self._wake, 1)
         if full:
             raise PublishError(problem, remedy)
@@ -137,7 +135,7 @@ class MqttPublisher(Publisher):
         if left:
             log.warning("%s: %d results could not be delivered before the end", self.name, left)
 
-    def _worth_telling(self, result: FrameResult) -> bool:
+    def _worth_sending(self, result: FrameResult) -> bool:
         if self._options.publish == "every-frame":
             return True
         found = Counter(result.detections.class_ids.tolist())
@@ -173,7 +171,7 @@ class MqttPublisher(Publisher):
             connection.open()
             if not self._late:
                 connection.announce("online")
-                self._greet()
+                self._connected()
                 self._deliver(connection)
                 connection.close(self._stop_at)
             return True
@@ -187,23 +185,20 @@ class MqttPublisher(Publisher):
     def _deliver(self, connection: Connection) -> None:
         while not (self._late or (self._stopping.is_set() and not self._messages)):
             self._send_waiting(connection)
-            remaining_s = self._stop_at - time.monotonic() if self._stopping.is_set() else STEP_S
-            connection.step(max(0.0, remaining_s))
+            connection.step(max(0.0, min(STEP_S, self._stop_at - time.monotonic())))
             self._settle()
 
     def _send_waiting(self, connection: Connection) -> None:
         options = self._options
-        while (payload := self._next_to_send()) is not None:
+        while True:
+            with self._changed:
+                if self._sent == min(len(self._messages), self._most_sent):
+                    return
+                payload = self._messages[self._sent]
+                self._sent += 1
             sent = connection.send(options.topic, payload, options.qos, options.retain)
             self._infos.append(sent)
             self._settle()  # qos 0 is delivered at once
-
-    def _next_to_send(self) -> bytes | None:
-        with self._changed:
-            if self._sent == min(len(self._messages), self._most_sent):
-                return None
-            self._sent += 1
-            return self._messages[self._sent - 1]
 
     def _settle(self) -> None:
         """Take what was delivered off the queue."""
@@ -215,7 +210,7 @@ class MqttPublisher(Publisher):
                 self.published += 1
             self._changed.notify()
 
-    def _greet(self) -> None:
+    def _connected(self) -> None:
         with self._changed:
             self._online_at, self._problem = time.monotonic(), None
         if self._said:
@@ -241,4 +236,4 @@ class MqttPublisher(Publisher):
 
     @property
     def _late(self) -> bool:
-        return self._stopping.is_set() and time.monotonic() >= self._stop_at
+        return time.monotonic() >= self._stop_at
