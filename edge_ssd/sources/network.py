@@ -54,8 +54,8 @@ class StreamOptions(LoginOptions, SourceOptions):
         """Connect once. Raises DeviceError with the reason, which FFmpeg does not report."""
         parts = urlsplit(self.url)
         port = parts.port or _PORTS[parts.scheme]
-        problem = unreachable(parts.hostname or "", port, self.address, self.open_timeout_s)
-        if problem:
+        host = parts.hostname or ""
+        if problem := unreachable(host, port, self.address, self.open_timeout_s):
             raise DeviceError(problem, "check the address, and that the camera is on and connected")
 
     def read_url(self) -> str:
@@ -149,9 +149,8 @@ class NetworkCamera(OpenCvCamera):
         return capture
 
     def _lost(self, waited_s: float) -> DeviceError:
+        address = self._options.address
         if waited_s < self._options.read_timeout_s * 0.9:
-            return DeviceError(f"{self._options.address} ended the stream", "check the camera")
-        return DeviceError(
-            f"{self._options.address} gave no image for {waited_s:.1f} s",
-            "check the camera and its connection",
-        )
+            return DeviceError(f"{address} ended the stream", "check the camera")
+        problem = f"{address} gave no image for {waited_s:.1f} s"
+        return DeviceError(problem, "check the camera and its connection")

@@ -188,14 +188,13 @@ class PiCameraSource(Source):
     def close(self) -> None:
         camera, job = self._camera, self._job
         self._camera = self._job = None
-        if camera is None:
-            return
-        if job is not None:
+        if job:
             # Nothing else would release the buffer of a request that still comes.
             with suppress(Exception):
                 camera.cancel_all_and_flush()
                 job.get_result(timeout=_CANCEL_S).release()
-        _close(camera)
+        if camera:
+            _close(camera)
 
     def _configure(self, libcamera: Any) -> None:
         """Configure both streams, and read back what they really are."""

@@ -88,10 +88,9 @@ class UsbCamera(OpenCvCamera):
     def __init__(self, name: str, options: UsbOptions) -> None:
         super().__init__(name)
         self._device = options.path
+        fourcc = cv2.VideoWriter.fourcc(*options.fourcc) if options.fourcc else None
         wanted: dict[int, float | None] = {
-            cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*options.fourcc)
-            if options.fourcc
-            else None,
+            cv2.CAP_PROP_FOURCC: fourcc,
             cv2.CAP_PROP_FRAME_WIDTH: options.width,
             cv2.CAP_PROP_FRAME_HEIGHT: options.height,
             cv2.CAP_PROP_FPS: options.fps,
@@ -121,10 +120,8 @@ class UsbCamera(OpenCvCamera):
             time.sleep(0.01)
         if not self._device.exists():
             return DeviceError(f"{self._device} was unplugged", _connected_cameras())
-        return DeviceError(
-            f"{self._device} gave no image for {waited_s:.1f} s",
-            "check the cable, the power supply and the USB hub",
-        )
+        problem = f"{self._device} gave no image for {waited_s:.1f} s"
+        return DeviceError(problem, "check the cable, the power supply and the USB hub")
 
     def _image(self, capture: cv2.VideoCapture) -> Image | None:
         try:
@@ -138,10 +135,8 @@ class UsbCamera(OpenCvCamera):
         try:
             return to_bgr(raw, _fourcc(capture), width, height)
         except ValueError as error:
-            raise DeviceError(
-                f"{self._device} gives {error}",
-                "set source.fourcc to one that `v4l2-ctl --list-formats` lists, such as MJPG",
-            ) from None
+            other = "set source.fourcc to one that `v4l2-ctl --list-formats` lists, such as MJPG"
+            raise DeviceError(f"{self._device} gives {error}", other) from None
 
     def _check_device(self) -> None:
         device = self._device
