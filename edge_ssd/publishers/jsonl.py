@@ -97,13 +97,12 @@ class JsonLinesPublisher(Publisher):
     """Appends each result as one line.
 
     Each line is one write and reaches the kernel at once: a reader that follows the file sees
-    it immediately, and a crash of this process loses nothing. Nothing is forced to the card
-    (fsync): the kernel gathers the lines of several seconds into one write, which wears an SD
-    card less; a power cut may lose these seconds.
+    it immediately, and a crash of this process loses nothing. There is no fsync: the kernel
+    gathers the lines of several seconds into one write, which wears an SD card less; a power
+    cut may lose these seconds.
 
-    A line that cannot be written whole is taken back, so the file holds only whole lines, and
-    writing continues once there is room. A half line that a power cut left is cut off on
-    opening: its result is lost either way, and readers could not parse it.
+    The file holds only whole lines: one that cannot be written whole is cut off again, and on
+    opening so is a half line that a power cut left. Once there is room writing continues.
 
     A line that would make the file larger than ``max_bytes`` goes to a new file; before that
     the file becomes file.1, file.1 becomes file.2 and so on. Standard output is endless.

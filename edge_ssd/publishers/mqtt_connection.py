@@ -7,18 +7,16 @@ import select
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from edge_ssd.errors import PublishError
+from edge_ssd.publishers.mqtt import MqttOptions
 
-if TYPE_CHECKING:
-    from edge_ssd.publishers.mqtt import MqttOptions
-
+# How long a broker may take to accept the connection, and then the login, in seconds.
 ANSWER_S = 5.0
-"""How long a broker may take to accept the connection, and then the login, in seconds."""
 
 _BAD_LOGIN = ("Bad user name or password", "Not authorized")
 

@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING
 
 from paho.mqtt.client import MQTTMessageInfo
 
@@ -16,23 +15,15 @@ from edge_ssd.backoff import Backoff
 from edge_ssd.errors import PublishError
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.publishers.message import encode, message
+from edge_ssd.publishers.mqtt import MqttOptions
 from edge_ssd.publishers.mqtt_connection import Connection
 from edge_ssd.types import FrameResult
 
-if TYPE_CHECKING:
-    from edge_ssd.publishers.mqtt import MqttOptions
-
 log = logging.getLogger(__name__)
 
-FLUSH_S = 1.0
-"""How long ``close`` tries to deliver what waits, in seconds."""
-
-ROOM_S = 0.2
-"""How long ``publish`` waits for a connected broker to take something from a full queue."""
-
-STEP_S = 1.0
-"""How often the connection looks at its keepalive, in seconds."""
-
+# In seconds: how long ``close`` delivers, how long ``publish`` waits for room in a full queue
+# while connected, and how often the connection checks its keepalive.
+_FLUSH_S, _ROOM_S, _STEP_S = 1.0, 0.2, 1.0
 _IN_FLIGHT = 20
 
 
@@ -102,7 +93,7 @@ class MqttPublisher(Publisher):
         size = self._options.offline_queue_size
         with self._changed:
             self._changed.wait_for(
-                lambda: len(self._messages) < size or self._online_at is None, ROOM_S
+                lambda: len(self._messages) < size or self._online_at is None, _ROOM_S
             )
             self._messages.append(payload)
             full = len(self._messages) > size
@@ -120,11 +111,11 @@ class MqttPublisher(Publisher):
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._stop_at = time.monotonic() + FLUSH_S
+        self._stop_at = time.monotonic() + _FLUSH_S
         self._stopping.set()
         os.eventfd_write(self._wake, 1)
         # A thread that is blocked, in a name look-up for instance, is left behind with its event.
-        thread.join(FLUSH_S + 0.1)
+        thread.join(_FLUSH_S + 0.1)
         if not thread.is_alive():
             os.close(self._wake)
         with self._changed:
@@ -185,7 +176,7 @@ class MqttPublisher(Publisher):
     def _deliver(self, connection: Connection) -> None:
         while not (self._late or (self._stopping.is_set() and not self._messages)):
             self._send_waiting(connection)
-            connection.step(max(0.0, min(STEP_S, self._stop_at - time.monotonic())))
+            connection.step(max(0.0, min(_STEP_S, self._stop_at - time.monotonic())))
             self._settle()
 
     def _send_waiting(self, connection: Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 
 from edge_ssd.checks import Check
@@ -89,14 +89,10 @@ def naming_option(option: str) -> Iterator[None]:
 def frames(source: Source) -> Iterator[Frame]:
     """Open the source, yield every frame in order, close it."""
     source.open()
-    try:
+    with closing(source), suppress(EndOfStream):
         while True:
             if frame := source.read(timeout_s=10.0):
                 yield frame
-    except EndOfStream:
-        return
-    finally:
-        source.close()
 
 
 def capture_times(captured_ns: int | None = None) -> tuple[int, datetime]:

@@ -48,4 +48,4 @@ def _in_use(nodes: Callable[[System], Sequence[str]], system: System) -> Finding
         )
     if held_by:
         return ok(f"the service has it open: {', '.join(held_by)}")
-    return ok(f"nobody has {', '.join(found)} open{unseen}")
+    return ok(f"no program has {', '.join(found)} open{unseen}")

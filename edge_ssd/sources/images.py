@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edge_ssd.errors import InputError
 from edge_ssd.files import may, remedy
 from edge_ssd.sources.base import EndOfStream, Source, SourceOptions, capture_times, naming_option
-from edge_ssd.sources.quiet import quiet_opencv
+from edge_ssd.sources.opencv import quiet_opencv
 from edge_ssd.types import Frame, PixelFormat
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -187,9 +187,8 @@ def is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise InputError(
-            f"{path} does not exist", "check the spelling and the current folder"
-        ) from error
+        problem = f"{path} does not exist"
+        raise InputError(problem, "check the spelling and the current folder") from error
     except OSError as error:
         raise unreadable(path, error) from error
 

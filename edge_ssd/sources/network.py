@@ -19,8 +19,7 @@ from edge_ssd.reachable import unreachable
 from edge_ssd.secrets import LoginOptions
 from edge_ssd.sources.base import SourceOptions, naming_option
 from edge_ssd.sources.camera_checks import DEVICE
-from edge_ssd.sources.opencv import OpenCvCamera
-from edge_ssd.sources.quiet import one_thread
+from edge_ssd.sources.opencv import OpenCvCamera, one_thread
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 

@@ -1,12 +1,13 @@
-"""A live camera through OpenCV, whose calls may block: a thread of its own reads it."""
+"""OpenCV's settings, and a live camera through it, read by a thread because calls may block."""
 
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from abc import abstractmethod
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from edge_ssd.channels import Channel, Closed
 from edge_ssd.errors import DeviceError
 from edge_ssd.sources.base import Source, capture_times
-from edge_ssd.sources.quiet import quiet_opencv
 from edge_ssd.types import Frame, PixelFormat
 
 Image = NDArray[np.uint8]
@@ -25,19 +25,40 @@ _OPEN_WAIT_S = 1.0
 _CLOSE_WAIT_S = 0.5
 
 
+def quiet_opencv() -> None:
+    """Silence OpenCV's log and its FFmpeg for the whole process; cheap, may be called often.
+
+    Sources report a broken file themselves, in one line. A value the user gave to
+    OPENCV_LOG_LEVEL or OPENCV_FFMPEG_LOGLEVEL is left alone. What libjpeg and libpng print of a
+    damaged (not a truncated) image cannot be suppressed.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        # The function moved between OpenCV 4 and 5.
+        utils: Any = cv2.utils
+        (cv2 if hasattr(cv2, "setLogLevel") else utils.logging).setLogLevel(0)
+
+
+def one_thread() -> list[int]:
+    """Return the parameters of ``cv2.VideoCapture`` that let FFmpeg decode in one thread.
+
+    Its default of one thread per core takes cores from inference, a fifth more CPU time per frame,
+    and delays one image per thread. OpenCV before 4.7 does not know the parameter.
+    """
+    threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
+    return [] if threads is None else [threads, 1]
+
+
 class OpenCvCamera(Source):
-    """Frames of a camera, BGR; the newest wins, so that no latency builds up.
+    """Frames of a camera, BGR; only the newest is kept, so that no latency builds up.
 
-    Each ``open`` starts a thread, which alone touches the ``cv2.VideoCapture``: it takes every
-    frame as it arrives and keeps the last. Numbers count the frames that arrived, through
-    every ``open``; a gap shows frames that were not fetched in time. The capture time is that of
-    arrival.
+    Each ``open`` starts a thread, which alone uses the ``cv2.VideoCapture``. Numbers count the
+    frames that arrived, through every ``open``; a gap shows frames that were not fetched in
+    time. The capture time is that of arrival.
 
-    ``open`` waits a second at most: what fails within it is raised there, what takes longer
-    is raised by ``read``. ``close`` waits half a second at most; a driver that blocks longer
-    keeps its camera until its own timeout, and ``open`` refuses until then.
-
-    Both raise DeviceError; subclasses leave the camera's name out of theirs.
+    ``open`` waits a second at most; ``read`` raises what fails later. ``close`` waits half a
+    second at most; a driver that blocks longer keeps its camera until its own timeout, and
+    ``open`` refuses until then. Both raise DeviceError; subclasses leave the camera's name out.
     """
 
     live = True

@@ -24,9 +24,8 @@ from pydantic import Field, model_validator
 from edge_ssd.checks import Check
 from edge_ssd.errors import ConfigError, DeviceError, EdgeSsdError, Problem
 from edge_ssd.options import require
+from edge_ssd.sources import picamera_checks
 from edge_ssd.sources.base import Source, SourceOptions, capture_times
-from edge_ssd.sources.picamera_checks import checks, choose, explained, import_picamera2
-from edge_ssd.sources.picamera_controls import control_problems, frame_duration
 from edge_ssd.types import Frame, PixelFormat
 
 # The shorter side of the lores stream by default: SSD models take 300 or 320.
@@ -131,7 +130,7 @@ class PiCameraOptions(SourceOptions):
         return PiCameraSource(name, self)
 
     def checks(self) -> tuple[Check, ...]:
-        return checks(self.camera)
+        return picamera_checks.checks(self.camera)
 
 
 class PiCameraSource(Source):
@@ -156,9 +155,9 @@ class PiCameraSource(Source):
         self._numbers = itertools.count()
 
     def open(self) -> None:
-        picamera2, libcamera = import_picamera2()
+        picamera2, libcamera = picamera_checks.import_picamera2()
         cameras = picamera2.Picamera2.global_camera_info()
-        number = choose(self._options.camera, cameras, f"{self.name}: ")
+        number = picamera_checks.choose(self._options.camera, cameras, f"{self.name}: ")
         self._mapped_array = picamera2.MappedArray
         # Made in two steps, so that what a failing one leaves open can be closed.
         self._camera = picamera2.Picamera2.__new__(picamera2.Picamera2)
@@ -171,7 +170,8 @@ class PiCameraSource(Source):
             raise
         except (RuntimeError, OSError) as error:
             self.close()
-            raise explained(f"{self.name}: camera {self._options.camera}", error) from error
+            title = f"{self.name}: camera {self._options.camera}"
+            raise picamera_checks.explained(title, error) from error
 
     def read(self, timeout_s: float) -> Frame | None:
         try:
@@ -223,9 +223,9 @@ class PiCameraSource(Source):
 
     def _set_controls(self, advertised: Mapping[str, Any]) -> None:
         controls = self._options.controls
-        if problems := control_problems(controls, advertised):
+        if problems := picamera_checks.control_problems(controls, advertised):
             raise ConfigError(problems)
-        duration, warning = frame_duration(self._options.fps, advertised)
+        duration, warning = picamera_checks.frame_duration(self._options.fps, advertised)
         if warning:
             log.warning("%s: %s", self.name, warning)
         self._camera.set_controls(duration | controls)

@@ -1,4 +1,4 @@
-"""What a Pi camera needs: picamera2 and device files; their checks, and errors with a remedy."""
+"""What a Pi camera needs: picamera2, device files, controls it has; the errors where one fails."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from types import ModuleType
 from typing import Any
 
 from edge_ssd.checks import Check, Finding, System, fail, ok, skipped, version_of
-from edge_ssd.errors import DeviceError
+from edge_ssd.errors import DeviceError, Problem
 from edge_ssd.holders import holders
 from edge_ssd.sources.camera_checks import DEVICE, PI_NODES, in_use, pi_nodes, usable
 from edge_ssd.units import unseen_units
+from edge_ssd.wording import did_you_mean
 
 _INSTALL = "sudo apt install python3-picamera2 --no-install-recommends"
 
@@ -23,6 +24,11 @@ _INSTALL = "sudo apt install python3-picamera2 --no-install-recommends"
 _HEAPS = ("/dev/dma_heap/vidbuf_cached", "/dev/dma_heap/linux,cma")
 _NO_HEAP = f"neither {' nor '.join(_HEAPS)} exists"
 _KERNEL = "use Raspberry Pi OS's own kernel"
+
+_FRAME_DURATION = "FrameDurationLimits"
+
+# Durations are whole microseconds and modes are odd: smaller deviations are not reported.
+_TOLERANCE = 0.02
 
 
 def import_picamera2() -> tuple[ModuleType, ModuleType]:
@@ -90,6 +96,43 @@ def explained(camera: str, error: Exception) -> DeviceError:
     return DeviceError(camera + problem, remedy)
 
 
+def control_problems(controls: Mapping[str, Any], advertised: Mapping[str, Any]) -> list[Problem]:
+    """Return the problem of each unknown control, and of each value out of range.
+
+    advertised: minimum, maximum and default value by name; those of controls that are no
+        numbers (rectangles) are not checked.
+    """
+    problems = []
+    for name, value in controls.items():
+        problem = f"this camera has no such control{did_you_mean(name, advertised)}"
+        if name in advertised:
+            problem = _value_problem(value, *advertised[name][:2])
+        if problem:
+            problems.append(Problem(f"source.controls.{name}", problem))
+    return problems
+
+
+def frame_duration(
+    fps: float | None, advertised: Mapping[str, Any]
+) -> tuple[dict[str, tuple[int, int]], str]:
+    """Return the control that sets a frame rate, and a warning where the camera cannot reach it.
+
+    fps: None leaves the camera's own limits.
+    """
+    if fps is None:
+        return {}, ""
+    if _FRAME_DURATION not in advertised:
+        return {}, "source.fps: this camera has a fixed frame rate"
+    minimum, maximum, _ = advertised[_FRAME_DURATION]
+    wanted = 1e6 / fps
+    microseconds = round(min(max(wanted, minimum), maximum))
+    control = {_FRAME_DURATION: (microseconds, microseconds)}
+    if abs(microseconds / wanted - 1) <= _TOLERANCE:
+        return control, ""
+    given = 1e6 / microseconds
+    return control, f"source.fps: {fps:g} asked, the camera gives {given:.3g} at this size"
+
+
 def checks(camera: int | str) -> tuple[Check, ...]:
     """Return what ``edge-ssd doctor`` examines of a camera, chosen as in ``choose``."""
     connected = partial(_connected, camera)
@@ -139,3 +182,14 @@ def _listed(cameras: Sequence[Mapping[str, Any]]) -> str:
 def _with_cause(error: BaseException) -> str:
     cause = f" ({_with_cause(error.__cause__)})" if error.__cause__ else ""
     return str(error).rstrip(".") + cause
+
+
+def _value_problem(value: Any, minimum: Any, maximum: Any) -> str:
+    if not (isinstance(minimum, (int, float)) and isinstance(maximum, (int, float))):
+        return ""
+    for number in value if isinstance(value, (list, tuple)) else (value,):
+        if not (isinstance(number, (int, float)) and minimum <= number <= maximum):
+            return f"must be from {minimum} to {maximum} (it is {number!r})"
+        if isinstance(minimum, int) and not isinstance(number, int):
+            return f"must be an integer (it is {number!r})"
+    return ""

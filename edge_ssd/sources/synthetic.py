@@ -67,7 +67,7 @@ class SyntheticOptions(SourceOptions):
     frame_limit: int | None = Field(default=None, ge=1)
     """End after this many frames; null for never."""
     live: bool = True
-    """Behave as a camera: frames that nobody takes in time are lost; false for a recording."""
+    """Behave as a camera: frames not taken in time are lost; false for a recording."""
     images: Path | None = None
     """Show the images of this folder in turn, scaled, instead of shapes."""
     faults: tuple[FaultOptions, ...] = ()
@@ -83,16 +83,13 @@ class SyntheticOptions(SourceOptions):
 class SyntheticSource(Source):
     """Moving shapes, or images in a loop, at a camera's pace; frames are BGR.
 
-    A live one takes frame n n periods after ``open`` whether anyone reads or not, and a late
-    reader gets the newest. Numbers count the frames taken, so a gap shows what was missed. One
-    that is not live never skips: a late reader gets the next frame at once, and catches up.
-
-    clock, wait: monotonic nanoseconds, and ``threading.Event.wait`` or the like; a test
-    passes its own.
-
+    A live one takes frame n n periods after ``open``, and a late reader gets the newest: numbers
+    count the frames taken, so a gap shows what was missed. One that is not live never skips.
     ``close`` from another thread wakes a waiting ``read``, which then returns None. A live
     source that is opened again continues with the next number and without the stall it was in,
     so that a fault happens once and no number comes twice; any other starts over.
+
+    clock, wait: monotonic nanoseconds, and ``threading.Event.wait``; tests pass their own.
 
     Raises InputError (``open``) for an unreadable image, DeviceError (``open``, ``read``) where
     a fault says so.

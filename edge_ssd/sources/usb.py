@@ -6,9 +6,11 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from edge_ssd.checks import Check, Finding, System, fail, may_use, ok, skipped
@@ -18,7 +20,6 @@ from edge_ssd.holders import holders
 from edge_ssd.sources.base import SourceOptions
 from edge_ssd.sources.camera_checks import DEVICE, in_use, usable
 from edge_ssd.sources.opencv import Image, OpenCvCamera
-from edge_ssd.sources.v4l2 import CONVERTED, to_bgr
 
 BY_ID = Path("/dev/v4l/by-id")
 """Where udev names cameras by maker, model and serial number."""
@@ -36,6 +37,30 @@ _NAMES = {
     cv2.CAP_PROP_FRAME_HEIGHT: "the height",
     cv2.CAP_PROP_FPS: "the rate",
 }
+
+# OpenCV's conversion to BGR, rows of bytes per two rows of pixels, and bytes per pixel in a row.
+_FORMATS: dict[str, tuple[int | None, int, int]] = {
+    "YUYV": (cv2.COLOR_YUV2BGR_YUYV, 2, 2),
+    "YUY2": (cv2.COLOR_YUV2BGR_YUY2, 2, 2),
+    "YVYU": (cv2.COLOR_YUV2BGR_YVYU, 2, 2),
+    "UYVY": (cv2.COLOR_YUV2BGR_UYVY, 2, 2),
+    "NV12": (cv2.COLOR_YUV2BGR_NV12, 3, 1),
+    "NV21": (cv2.COLOR_YUV2BGR_NV21, 3, 1),
+    "YU12": (cv2.COLOR_YUV2BGR_I420, 3, 1),
+    "YV12": (cv2.COLOR_YUV2BGR_YV12, 3, 1),
+    "GREY": (cv2.COLOR_GRAY2BGR, 2, 1),
+    "RGB3": (cv2.COLOR_RGB2BGR, 2, 3),
+    "BGR3": (None, 2, 3),
+}
+_JPEG = ("MJPG", "JPEG")
+
+_CONVERTED = {
+    "YUYV", "UYVY", "NV12", "NV21", "YU12", "YV12", "411P", *_JPEG, "RGB3", "BGR3", "GREY",
+    "Y10", "Y16", "BA81", "GBRG", "S910",
+}  # fmt: skip
+"""What OpenCV 4.6 to 5 converts to BGR; it may give other formats the shape of BGR."""
+if int(cv2.__version__.split(".")[0]) >= 5:
+    _CONVERTED |= {"GRBG", "RGGB", "XR24", "AR24", "Y12"}
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +134,7 @@ class UsbCamera(OpenCvCamera):
         if not capture.isOpened():
             capture.release()
             raise self._refused()
-        if _fourcc(capture) not in CONVERTED:
+        if _fourcc(capture) not in _CONVERTED:
             capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         self._warn_of_differences(capture)
         return capture
@@ -133,7 +158,7 @@ class UsbCamera(OpenCvCamera):
         width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         try:
-            return to_bgr(raw, _fourcc(capture), width, height)
+            return _to_bgr(raw, _fourcc(capture), width, height)
         except ValueError as error:
             other = "set source.fourcc to one that `v4l2-ctl --list-formats` lists, such as MJPG"
             raise DeviceError(f"{self._device} gives {error}", other) from None
@@ -171,6 +196,32 @@ class UsbCamera(OpenCvCamera):
         if warning and warning != self._warned:
             log.warning("%s: %s gives %s", self.name, self._device, warning)
         self._warned = warning
+
+
+def _to_bgr(raw: NDArray[Any], fourcc: str, width: int, height: int) -> Image | None:
+    """Return one image as (height, width, 3) uint8 BGR; None for a damaged JPEG.
+
+    raw: what OpenCV gave: (height, width, 3), which is BGR for the formats in _CONVERTED, or the
+        camera's bytes in any shape.
+    fourcc, width, height: what the camera reports to send.
+
+    Raises ValueError, with what came, for data in an unknown format.
+    """
+    if raw.dtype != np.uint8:
+        raise ValueError(f"{raw.dtype} numbers of shape {raw.shape}, an unknown format")
+    if raw.ndim == 3 and raw.shape[2] == 3 and fourcc in _CONVERTED:
+        return cast("Image", raw)
+    data = np.ascontiguousarray(raw).reshape(-1)
+    if fourcc in _JPEG:
+        return cast("Image | None", cv2.imdecode(data, cv2.IMREAD_COLOR))
+    code, rows, pixel_bytes = _FORMATS.get(fourcc, (None, 0, 0))
+    shape = (height * rows // 2, width, pixel_bytes)
+    if fourcc not in _FORMATS or data.size != np.prod(shape):
+        raise ValueError(
+            f"{data.size} bytes per image of {width}x{height} {fourcc}, an unknown format"
+        )
+    image = data.reshape(shape)
+    return image if code is None else cast("Image", cv2.cvtColor(image, code))
 
 
 def _text(option: int, value: float) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_ssd.errors import InputError
 from edge_ssd.sources.base import EndOfStream, Source, SourceOptions, capture_times, naming_option
 from edge_ssd.sources.images import check_readable, is_folder
-from edge_ssd.sources.quiet import one_thread, quiet_opencv
+from edge_ssd.sources.opencv import one_thread, quiet_opencv
 from edge_ssd.types import Frame, PixelFormat
 
 VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
