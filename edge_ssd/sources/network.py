@@ -17,8 +17,7 @@ from edge_ssd.errors import DeviceError
 from edge_ssd.options import require
 from edge_ssd.reachable import unreachable
 from edge_ssd.secrets import LoginOptions
-from edge_ssd.sources.base import SourceOptions, naming_option
-from edge_ssd.sources.camera_checks import DEVICE
+from edge_ssd.sources.base import DEVICE, SourceOptions, naming_option
 from edge_ssd.sources.opencv import OpenCvCamera, one_thread
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from abc import abstractmethod
+from contextlib import suppress
 from typing import Any, cast
 
 import cv2
@@ -88,10 +89,9 @@ class OpenCvCamera(Source):
             frames.get(0)  # raises what ended the thread
 
     def read(self, timeout_s: float) -> Frame | None:
-        try:
+        with suppress(Closed):
             return self._frames.get(timeout_s)
-        except Closed:
-            return None
+        return None
 
     def close(self) -> None:
         """Stop the reading thread, which then releases the camera."""

@@ -14,11 +14,14 @@ from typing import Any
 from edge_ssd.checks import Check, Finding, System, fail, ok, skipped, version_of
 from edge_ssd.errors import DeviceError, Problem
 from edge_ssd.holders import holders
-from edge_ssd.sources.camera_checks import DEVICE, PI_NODES, in_use, pi_nodes, usable
+from edge_ssd.sources.base import DEVICE, in_use, usable
 from edge_ssd.units import unseen_units
 from edge_ssd.wording import did_you_mean
 
 _INSTALL = "sudo apt install python3-picamera2 --no-install-recommends"
+
+# The device files that libcamera opens.
+_NODES = ("/dev/media*", "/dev/video*")
 
 # picamera2 takes its buffers from the first of these that exists.
 _HEAPS = ("/dev/dma_heap/vidbuf_cached", "/dev/dma_heap/linux,cma")
@@ -66,15 +69,14 @@ def choose(camera: int | str, cameras: Sequence[Mapping[str, Any]], title: str =
             f"{title}no camera found",
             "check its ribbon cable; `rpicam-hello --list-cameras` must show it",
         )
-    raise DeviceError(
-        f"{title}no camera {camera!r}; found {_listed(cameras)}", "correct source.camera"
-    )
+    problem = f"{title}no camera {camera!r}; found {_listed(cameras)}"
+    raise DeviceError(problem, "correct source.camera")
 
 
 def explained(camera: str, error: Exception) -> DeviceError:
     """Return the error that picamera2 raised while opening, configuring or starting ``camera``."""
     text = _with_cause(error)
-    others = ", ".join(holders(*PI_NODES)) if "did not complete" in text else ""
+    others = ", ".join(holders(*_NODES)) if "did not complete" in text else ""
     if "dmaHeap" in text:
         problem, remedy = f": {_NO_HEAP}", _KERNEL
     elif isinstance(error, PermissionError):
@@ -140,7 +142,7 @@ def checks(camera: int | str) -> tuple[Check, ...]:
         Check("picamera2", _importable, exit_code=DEVICE, limit_s=60),
         Check("camera", connected, "camera", exit_code=DEVICE, limit_s=30, outside=True),
         Check("camera devices", _devices, exit_code=DEVICE, rights=True),
-        in_use(pi_nodes),
+        in_use(_nodes),
     )
 
 
@@ -150,7 +152,7 @@ def _importable(_system: System) -> Finding:
 
 
 def _connected(camera: int | str, system: System) -> Finding:
-    held_by = holders(*map(system.path, pi_nodes(system))) or unseen_units(system)
+    held_by = holders(*map(system.path, _nodes(system))) or unseen_units(system)
     if held_by:
         return skipped(f"not opened: {', '.join(held_by)} may use it")
     try:
@@ -162,8 +164,12 @@ def _connected(camera: int | str, system: System) -> Finding:
     return ok(_listed(cameras))
 
 
+def _nodes(system: System) -> list[str]:
+    return [str(path) for pattern in _NODES for path in system.glob(pattern)]
+
+
 def _devices(system: System) -> Finding:
-    nodes = pi_nodes(system)
+    nodes = _nodes(system)
     heaps = [path for path in _HEAPS if system.exists(path)]
     if not nodes:
         return fail(

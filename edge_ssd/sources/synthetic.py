@@ -132,8 +132,9 @@ class SyntheticSource(Source):
         if self.frame_count is not None and self._number >= self.frame_count:
             raise EndOfStream
         wait_s = (self._due_ns - self._clock()) / 1e9
-        woken = self._wait(self._closed, min(wait_s, timeout_s)) if wait_s > 0 else False
-        if woken or self._closed.is_set() or wait_s > timeout_s:
+        if wait_s > 0:
+            self._wait(self._closed, min(wait_s, timeout_s))
+        if self._closed.is_set() or wait_s > timeout_s:
             return None
         number, due_ns = self._number, self._due_ns
         self._advance()
@@ -157,13 +158,12 @@ class SyntheticSource(Source):
         return self._skipped
 
     def _make_canvases(self) -> list[NDArray[np.uint8]]:
-        folder, size = self._options.images, (self._options.width, self._options.height)
-        if folder is None:
-            # A dark diagonal gradient.
-            ramp = np.add.outer(np.linspace(40, 110, size[1]), np.linspace(0, 60, size[0]))
+        folder, width, height = self._options.images, self._options.width, self._options.height
+        if folder is None:  # a dark diagonal gradient
+            ramp = np.add.outer(np.linspace(40, 110, height), np.linspace(0, 60, width))
             return [np.repeat(ramp.astype(np.uint8)[:, :, None], 3, axis=2)]
-        paths = list_folder(folder, IMAGE_EXTENSIONS)
-        return [cast("NDArray[np.uint8]", cv2.resize(read_image(path), size)) for path in paths]
+        images = map(read_image, list_folder(folder, IMAGE_EXTENSIONS))
+        return [cast("NDArray[np.uint8]", cv2.resize(image, (width, height))) for image in images]
 
     def _skip_what_is_late(self) -> None:
         while self._number != self.frame_count and (

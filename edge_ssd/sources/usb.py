@@ -17,8 +17,7 @@ from edge_ssd.checks import Check, Finding, System, fail, may_use, ok, skipped
 from edge_ssd.errors import DeviceError
 from edge_ssd.files import hidden, remedy
 from edge_ssd.holders import holders
-from edge_ssd.sources.base import SourceOptions
-from edge_ssd.sources.camera_checks import DEVICE, in_use, usable
+from edge_ssd.sources.base import DEVICE, SourceOptions, in_use, usable
 from edge_ssd.sources.opencv import Image, OpenCvCamera
 
 BY_ID = Path("/dev/v4l/by-id")
