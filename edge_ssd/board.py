@@ -8,11 +8,8 @@ from pathlib import Path
 
 from edge_ssd.checks import run_command
 
-_ZONES = "class/thermal/thermal_zone*"
-_ZONE_KINDS = ("cpu", "soc")
 # soc/soc:firmware up to the Pi 4; the Pi 5 has the address in both names.
 _THROTTLED = "devices/platform/soc*/soc*:firmware/get_throttled"
-_COMMAND_TIMEOUT_S = 2.0
 
 # The bits of get_throttled; 16 bits higher: the same at any time since the last boot.
 _UNDERVOLTAGE, _CAPPED, _THROTTLING, _SOFT_LIMIT = 1, 2, 4, 8
@@ -76,8 +73,8 @@ class Sensors:
         """The hottest of the processor's zones."""
         found = [
             _number(_read(zone / "temp"), 10)
-            for zone in self._sys.glob(_ZONES)
-            if _read(zone / "type").startswith(_ZONE_KINDS)
+            for zone in self._sys.glob("class/thermal/thermal_zone*")
+            if _read(zone / "type").startswith(("cpu", "soc"))
         ]
         known = [millidegrees for millidegrees in found if millidegrees is not None]
         return max(known) / 1000 if known else None
@@ -89,7 +86,7 @@ class Sensors:
                 return Throttled(word)
         if self._vcgencmd is None:
             return None
-        answer = run_command(self._vcgencmd, "get_throttled", limit_s=_COMMAND_TIMEOUT_S)
+        answer = run_command(self._vcgencmd, "get_throttled", limit_s=2.0)
         word = _number((answer or "").partition("=")[2], 16)
         if word is None:
             self._vcgencmd = None  # as in the service's sandbox, where it never works

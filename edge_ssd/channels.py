@@ -39,8 +39,7 @@ class Channel(Generic[T]):
     @property
     def drained(self) -> bool:
         """Whether nothing will come out any more."""
-        with self._changed:
-            return self._closed and not self._items
+        return self._closed and not self._items
 
     def put(self, item: T) -> int:
         """Add an item; return how many older ones were discarded for it (0 or 1).

@@ -32,7 +32,7 @@ class MqttPublisher(Publisher):
 
     Messages wait in one bounded queue until they are delivered: acknowledged by the broker or,
     for qos 0, given to the kernel. The first few are in flight; after a lost connection they
-    are sent again, so the order stays, and one whose acknowledgement was lost comes twice.
+    are sent again, in order, and one whose acknowledgement was lost arrives twice.
 
     While the broker is away a full queue discards its oldest message; ``publish`` then raises
     PublishError, once for each message discarded, which is how drops are counted. Connected,
@@ -76,15 +76,14 @@ class MqttPublisher(Publisher):
 
         Raises PublishError when a password or certificate file cannot be read.
         """
-        options = self._options
-        self._password = options.read_password()
-        self._tls = options.tls.context() if options.tls else None
+        self._password = self._options.read_password()
+        tls = self._options.tls
+        self._tls = tls.context() if tls else None
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._thread = threading.Thread(target=self._run, name=f"{self.name} net", daemon=True)
         self._thread.start()
 
     def publish(self, result: FrameResult) -> None:
-        """Queue the message of a result; see the class for when it raises PublishError."""
         if self._crash:
             raise self._crash
         if not self._worth_sending(result):
@@ -130,10 +129,10 @@ class MqttPublisher(Publisher):
         if self._options.publish == "every-frame":
             return True
         found = Counter(result.detections.class_ids.tolist())
-        heartbeat_s = self._options.heartbeat_s
-        silent_s = (result.finished_ns - self._last_ns) / 1e9
+        heartbeat_s = self._options.heartbeat_s or math.inf
         with self._changed:
-            if found == self._last_found and (heartbeat_s is None or silent_s < heartbeat_s):
+            silent_s = (result.finished_ns - self._last_ns) / 1e9
+            if found == self._last_found and silent_s < heartbeat_s:
                 return False
             self._last_found, self._last_ns = found, result.finished_ns
             return True

@@ -100,12 +100,14 @@ def frames(source: Source) -> Iterator[Frame]:
                 yield frame
 
 
-def capture_times(captured_ns: int | None = None) -> tuple[int, datetime]:
+def capture_times(
+    captured_ns: int | None = None, clock: Callable[[], int] = time.monotonic_ns
+) -> tuple[int, datetime]:
     """Return when a frame was captured, as (monotonic nanoseconds, UTC wall time).
 
-    captured_ns: by the monotonic clock; None, and what is yet to come, stand for now.
+    captured_ns: by ``clock``; None, and what is yet to come, stand for now.
     """
-    now_ns, now = time.monotonic_ns(), datetime.now(timezone.utc)
+    now_ns, now = clock(), datetime.now(timezone.utc)
     age_ns = 0 if captured_ns is None else max(0, now_ns - captured_ns)
     return now_ns - age_ns, now - timedelta(microseconds=age_ns / 1000)
 

@@ -43,8 +43,7 @@ class ImagesOptions(SourceOptions):
     def make(self, name: str) -> ImageSource:
         with naming_option("path"):
             check_readable(self.path)
-            files = _files(self.path)
-        return ImageSource(name, files, self.loop)
+            return ImageSource(name, _files(self.path), self.loop)
 
 
 class ImageSource(Source):

@@ -120,12 +120,6 @@ class PiCameraOptions(SourceOptions):
         ratio = min(1.0, _LORES_PIXELS / min(self.width, self.height))
         return int(self.width * ratio) // 2 * 2, int(self.height * ratio) // 2 * 2
 
-    @property
-    def flips(self) -> tuple[bool, bool]:
-        """Whether the camera must mirror left to right, and top to bottom."""
-        turned = self.rotation == 180
-        return self.hflip != turned, self.vflip != turned
-
     def make(self, name: str) -> PiCameraSource:
         return PiCameraSource(name, self)
 
@@ -198,7 +192,9 @@ class PiCameraSource(Source):
 
     def _configure(self, libcamera: Any) -> None:
         """Configure both streams, and read back what they really are."""
-        camera, options, (hflip, vflip) = self._camera, self._options, self._options.flips
+        camera, options = self._camera, self._options
+        turned = options.rotation == 180
+        hflip, vflip = options.hflip != turned, options.vflip != turned
         asked = camera.create_preview_configuration(
             main={"size": (options.width, options.height), "format": "YUV420"},
             lores={"size": options.lores_size, "format": options.lores_format},

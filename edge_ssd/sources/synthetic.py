@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal, cast
 
@@ -20,7 +19,7 @@ from pydantic import Field
 
 from edge_ssd.errors import DeviceError
 from edge_ssd.options import Options
-from edge_ssd.sources.base import EndOfStream, Source, SourceOptions, naming_option
+from edge_ssd.sources.base import EndOfStream, Source, SourceOptions, capture_times, naming_option
 from edge_ssd.sources.images import IMAGE_EXTENSIONS, list_folder, read_image
 from edge_ssd.types import Frame, PixelFormat
 
@@ -209,11 +208,9 @@ class SyntheticSource(Source):
         # Black and white pixels, highest bit first, at both ends so that a torn frame shows.
         bits = np.unpackbits(np.array([number], ">u4").view(np.uint8))
         image[0, :_NUMBER_BITS] = image[-1, :_NUMBER_BITS] = (bits * 255)[:, None]
-        now_ns = self._clock()
-        captured_ns = due_ns if self.live and self._period_ns is not None else now_ns
-        age = timedelta(microseconds=(now_ns - captured_ns) / 1000)
-        captured_at = datetime.now(timezone.utc) - age
-        return Frame(image, PixelFormat.BGR, self.name, number, captured_ns, captured_at)
+        paced = self.live and self._period_ns is not None
+        times = capture_times(due_ns if paced else None, self._clock)
+        return Frame(image, PixelFormat.BGR, self.name, number, *times)
 
 
 def _draw_shapes(image: NDArray[np.uint8], number: int) -> None:
