@@ -80,18 +80,14 @@ class Sensors:
         return max(known) / 1000 if known else None
 
     def _throttled(self) -> Throttled | None:
-        for path in self._sys.glob(_THROTTLED):
-            word = _number(_read(path), 16)
-            if word is not None:
-                return Throttled(word)
-        if self._vcgencmd is None:
-            return None
-        answer = run_command(self._vcgencmd, "get_throttled", limit_s=2.0)
-        word = _number((answer or "").partition("=")[2], 16)
-        if word is None:
-            self._vcgencmd = None  # as in the service's sandbox, where it never works
-            return None
-        return Throttled(word)
+        words = [_number(_read(path), 16) for path in self._sys.glob(_THROTTLED)]
+        word = next((word for word in words if word is not None), None)
+        if word is None and self._vcgencmd:
+            answer = run_command(self._vcgencmd, "get_throttled", limit_s=2.0) or ""
+            word = _number(answer.partition("=")[2], 16)
+            if word is None:
+                self._vcgencmd = None  # as in the service's sandbox, where it never works
+        return None if word is None else Throttled(word)
 
 
 def _read(path: Path) -> str:

@@ -155,9 +155,12 @@ class JsonLinesPublisher(Publisher):
             while written < len(data):
                 written += os.write(fd, data[written:])
         except OSError:
-            # What cannot be cut off becomes a line of its own.
-            if written and not (self._path and _truncated(fd, size)):
-                self._half_line = True
+            with suppress(OSError):
+                if written and self._path:
+                    os.ftruncate(fd, size)
+                    written = 0
+            # What could not be cut off becomes a line of its own.
+            self._half_line |= written > 0
             raise
         self._half_line = False
 
@@ -205,13 +208,6 @@ def _open_file(path: Path) -> int:
     return fd
 
 
-def _truncated(fd: int, size: int) -> bool:
-    with suppress(OSError):
-        os.ftruncate(fd, size)
-        return True
-    return False
-
-
 def _cut_half_line(fd: int, path: Path) -> None:
     size = os.fstat(fd).st_size
     tail = os.pread(fd, _TAIL_BYTES, max(0, size - _TAIL_BYTES)) if size else b""
@@ -219,8 +215,7 @@ def _cut_half_line(fd: int, path: Path) -> None:
     # A power cut can also leave zeros where data never reached the card.
     begun = half_line.rstrip(b"\0")
     if not (begun.startswith(_LINE_START) or _LINE_START.startswith(begun)):
-        raise PublishError(
-            f"{path} does not end in a message of this program", "choose another file"
-        )
+        problem = f"{path} does not end in a message of this program"
+        raise PublishError(problem, "choose another file")
     if half_line:
         os.ftruncate(fd, size - len(half_line))

@@ -62,10 +62,8 @@ def encode(content: dict[str, Any]) -> bytes:
     try:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
-        raise PublishError(
-            f"frame {content.get('frame')} has a value that JSON cannot express",
-            "the model is damaged or its manifest is wrong",
-        ) from error
+        problem = f"frame {content.get('frame')} has a value that JSON cannot express"
+        raise PublishError(problem, "the model is damaged or its manifest is wrong") from error
     # A file name that is not UTF-8 holds lone surrogates; as \udcXX they survive in JSON.
     return text.encode("utf-8", "backslashreplace")
 

@@ -116,10 +116,8 @@ def usable(nodes: Sequence[str], system: System) -> Finding:
     """This user may use the device files."""
     closed = [path for path in nodes if not may_use(system.path(path))]
     if closed:
-        return fail(
-            f"this user may not use {', '.join(closed)}",
-            "sudo usermod -aG video $USER, and log in again",
-        )
+        remedy = "sudo usermod -aG video $USER, and log in again"
+        return fail(f"this user may not use {', '.join(closed)}", remedy)
     return ok(f"this user may use {', '.join(nodes)}")
 
 
@@ -136,10 +134,8 @@ def _in_use(nodes: Callable[[System], Sequence[str]], system: System) -> Finding
     held_by = holders(*map(system.path, found))
     others = [holder for holder in held_by if not holder.startswith("edge-ssd ")]
     if others:
-        return warn(
-            f"{', '.join(others)} has it open{unseen}",
-            "end that program, if the service reports that the camera is busy",
-        )
+        remedy = "end that program, if the service reports that the camera is busy"
+        return warn(f"{', '.join(others)} has it open{unseen}", remedy)
     if held_by:
         return ok(f"the service has it open: {', '.join(held_by)}")
     return ok(f"no program has {', '.join(found)} open{unseen}")

@@ -130,10 +130,8 @@ class ImageSource(Source):
             self._files.remove(file)
 
     def _nothing_readable(self) -> InputError:
-        return InputError(
-            f"none of the {self._unreadable} files could be read",
-            "each is named in a warning above; check that they are complete",
-        )
+        problem = f"none of the {self._unreadable} files could be read"
+        return InputError(problem, "each is named in a warning above; check that they are complete")
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -174,10 +172,8 @@ def list_folder(folder: Path, extensions: Collection[str]) -> list[Path]:
         raise unreadable(folder, error) from error
     found = [file for file in files if file.suffix.lower() in extensions]
     if not found:
-        raise InputError(
-            f"the folder {folder} has no files ending in {', '.join(sorted(extensions))}",
-            "name the folder that holds them; subfolders are not searched",
-        )
+        problem = f"the folder {folder} has no files ending in {', '.join(sorted(extensions))}"
+        raise InputError(problem, "name the folder that holds them; subfolders are not searched")
     return sorted(found, key=_natural_order)
 
 

@@ -140,10 +140,9 @@ class NetworkCamera(OpenCvCamera):
         capture = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, [*limits, *one_thread()])
         if not capture.isOpened():
             capture.release()
-            raise DeviceError(
-                f"{self._options.address} answers, but gives no stream",
-                "check the path, the user and the password, and that a player shows it",
-            )
+            problem = f"{self._options.address} answers, but gives no stream"
+            remedy = "check the path, the user and the password, and that a player shows it"
+            raise DeviceError(problem, remedy)
         return capture
 
     def _lost(self, waited_s: float) -> DeviceError:

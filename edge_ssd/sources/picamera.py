@@ -159,11 +159,10 @@ class PiCameraSource(Source):
             self._camera.__init__(number)
             self._configure(libcamera)
             self._camera.start()
-        except EdgeSsdError:
+        except (EdgeSsdError, RuntimeError, OSError) as error:
             self.close()
-            raise
-        except (RuntimeError, OSError) as error:
-            self.close()
+            if isinstance(error, EdgeSsdError):
+                raise
             title = f"{self.name}: camera {self._options.camera}"
             raise picamera_checks.explained(title, error) from error
 

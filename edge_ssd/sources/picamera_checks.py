@@ -114,9 +114,7 @@ def control_problems(controls: Mapping[str, Any], advertised: Mapping[str, Any])
     return problems
 
 
-def frame_duration(
-    fps: float | None, advertised: Mapping[str, Any]
-) -> tuple[dict[str, tuple[int, int]], str]:
+def frame_duration(fps: float | None, advertised: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """Return the control that sets a frame rate, and a warning where the camera cannot reach it.
 
     fps: None leaves the camera's own limits.

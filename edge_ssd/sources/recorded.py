@@ -57,10 +57,8 @@ def _expand(path: Path) -> list[Path]:
     if is_folder(path):
         return list_folder(path, _KNOWN_EXTENSIONS)
     if path.suffix.lower() not in _KNOWN_EXTENSIONS:
-        raise InputError(
-            f"{path} is neither an image nor a video of a known format",
-            f"known are {', '.join(_KNOWN_EXTENSIONS)}",
-        )
+        problem = f"{path} is neither an image nor a video of a known format"
+        raise InputError(problem, f"known are {', '.join(_KNOWN_EXTENSIONS)}")
     return [path]
 
 

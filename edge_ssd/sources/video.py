@@ -54,8 +54,7 @@ class VideoSource(Source):
 
     def __init__(self, name: str, options: VideoOptions) -> None:
         super().__init__(name)
-        self._path = options.path
-        self._loop = options.loop
+        self._path, self._loop = options.path, options.loop
         self._capture: cv2.VideoCapture | None = None
         self._first: NDArray[np.uint8] | None = None
         self._numbers = itertools.count()
@@ -125,7 +124,7 @@ class VideoSource(Source):
             return
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        if not (count > 0 and fps > 0):
+        if count <= 0 or fps <= 0:
             return
         duration_s, reached_s = count / fps, self._position_ms / 1000 + 1 / fps
         if reached_s < (1 - _MISSING_SHARE) * duration_s:
