@@ -73,10 +73,9 @@ class OpenCvCamera(Source):
     def open(self) -> None:
         quiet_opencv()
         if self._thread is not None and self._thread.is_alive():
-            raise DeviceError(
-                f"{self.name}: the driver is still blocked in the last connection to the camera",
-                "switch the camera off and on, or restart the service",
-            )
+            blocked = "the driver is still blocked in the last connection to the camera"
+            remedy = "switch the camera off and on, or restart the service"
+            raise DeviceError(f"{self.name}: {blocked}", remedy)
         self._frames = frames = Channel[Frame](1, lossy=True)
         settled = threading.Event()
         self._thread = threading.Thread(

@@ -209,10 +209,8 @@ class PiCameraSource(Source):
             raise ConfigError([Problem("source.rotation", text, "set it to 0, and no flips")])
         self._stream = _Stream.of(given["lores"])
         if self._stream.format not in _FORMATS:
-            raise DeviceError(
-                f"{self.name}: the camera gives {self._stream}, an unknown format",
-                "use `type: usb` for a webcam",
-            )
+            problem = f"{self.name}: the camera gives {self._stream}, an unknown format"
+            raise DeviceError(problem, "use `type: usb` for a webcam")
         log.info("%s: camera %s gives %s", self.name, options.camera, self._stream)
         self._set_controls(camera.camera_controls)
 
@@ -240,10 +238,8 @@ class PiCameraSource(Source):
     def _frame(self, request: Any) -> Frame:
         stream = _Stream.of(request.config["lores"])
         if stream != self._stream:
-            raise DeviceError(
-                f"{self.name}: the camera changed from {self._stream} to {stream}",
-                "another program may have configured it",
-            )
+            problem = f"{self.name}: the camera changed from {self._stream} to {stream}"
+            raise DeviceError(problem, "another program may have configured it")
         with self._mapped_array(request, "lores", reshape=False, write=False) as mapped:
             image = stream.copy(mapped.array)
         pixel_format, _ = _FORMATS[stream.format]

@@ -65,10 +65,8 @@ def choose(camera: int | str, cameras: Sequence[Mapping[str, Any]], title: str =
         if camera in (number, info["Id"], info["Model"]):
             return number
     if not cameras:
-        raise DeviceError(
-            f"{title}no camera found",
-            "check its ribbon cable; `rpicam-hello --list-cameras` must show it",
-        )
+        remedy = "check its ribbon cable; `rpicam-hello --list-cameras` must show it"
+        raise DeviceError(f"{title}no camera found", remedy)
     problem = f"{title}no camera {camera!r}; found {_listed(cameras)}"
     raise DeviceError(problem, "correct source.camera")
 
@@ -170,10 +168,8 @@ def _devices(system: System) -> Finding:
     nodes = _nodes(system)
     heaps = [path for path in _HEAPS if system.exists(path)]
     if not nodes:
-        return fail(
-            "there is neither a /dev/media* nor a /dev/video*",
-            "connect the camera; camera_auto_detect=1 in config.txt, and reboot",
-        )
+        remedy = "connect the camera; camera_auto_detect=1 in config.txt, and reboot"
+        return fail("there is neither a /dev/media* nor a /dev/video*", remedy)
     if not heaps:
         return fail(_NO_HEAP, _KERNEL)
     return usable([*nodes, heaps[0]], system)

@@ -177,11 +177,9 @@ class UsbCamera(OpenCvCamera):
         if used_by := holders(str(self._device.resolve())):
             problem = f"{self._device} is in use by {', '.join(used_by)}"
             return DeviceError(problem, "stop that, or choose another camera")
-        return DeviceError(
-            f"{self._device} gives no images",
-            "a camera has several devices, of which one gives images: try the one ending in "
-            f"index0; {_connected_cameras()}",
-        )
+        several = "a camera has several devices, of which one gives images"
+        index0 = f"{several}: try the one ending in index0; {_connected_cameras()}"
+        return DeviceError(f"{self._device} gives no images", index0)
 
     def _warn_of_differences(self, capture: cv2.VideoCapture) -> None:
         """Warn, once for the same differences, where the camera gives something else."""
@@ -216,9 +214,8 @@ def _to_bgr(raw: NDArray[Any], fourcc: str, width: int, height: int) -> Image | 
     code, rows, pixel_bytes = _FORMATS.get(fourcc, (None, 0, 0))
     shape = (height * rows // 2, width, pixel_bytes)
     if fourcc not in _FORMATS or data.size != np.prod(shape):
-        raise ValueError(
-            f"{data.size} bytes per image of {width}x{height} {fourcc}, an unknown format"
-        )
+        size = f"{width}x{height}"
+        raise ValueError(f"{data.size} bytes per image of {size} {fourcc}, an unknown format")
     image = data.reshape(shape)
     return image if code is None else cast("Image", cv2.cvtColor(image, code))
 
