@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+from edge_ssd.checks import run_command
 
-_ZONES = "class/thermal/thermal_zone*"
-_ZONE_KINDS = ("cpu", "soc")
 # soc/soc:firmware up to the Pi 4; the Pi 5 has the address in both names.
 _THROTTLED = "devices/platform/soc*/soc*:firmware/get_throttled"
-_COMMAND_TIMEOUT_S = 2.0
 
-# The bits of get_throttled; 16 places higher stands the same, since the last boot.
+# The bits of get_throttled; 16 bits higher: the same at any time since the last boot.
 _UNDERVOLTAGE, _CAPPED, _THROTTLING, _SOFT_LIMIT = 1, 2, 4, 8
 
 
@@ -35,7 +30,7 @@ class Throttled:
     def slowed(self) -> bool:
         """The firmware has lowered the processor's clock now.
 
-        The soft temperature limit (60 degrees on a Pi 3B+) does not count: boards live there.
+        The soft temperature limit (60 degrees on a Pi 3B+) does not count: many boards exceed it.
         """
         return bool(self.word & (_CAPPED | _THROTTLING))
 
@@ -59,7 +54,7 @@ class Health:
 
 
 class Sensors:
-    """Reads the kernel's files below ``sys``, and ``vcgencmd`` where they do not say.
+    """Reads the kernel's files below ``sys``, and ``vcgencmd`` where these are missing.
 
     vcgencmd: the command's path; None does without it.
     """
@@ -78,44 +73,32 @@ class Sensors:
         """The hottest of the processor's zones."""
         found = [
             _number(_read(zone / "temp"), 10)
-            for zone in self._sys.glob(_ZONES)
-            if (_read(zone / "type") or "").startswith(_ZONE_KINDS)
+            for zone in self._sys.glob("class/thermal/thermal_zone*")
+            if _read(zone / "type").startswith(("cpu", "soc"))
         ]
         known = [millidegrees for millidegrees in found if millidegrees is not None]
         return max(known) / 1000 if known else None
 
     def _throttled(self) -> Throttled | None:
-        for path in self._sys.glob(_THROTTLED):
-            word = _number(_read(path), 16)
-            if word is not None:
-                return Throttled(word)
-        answer = self._ask_firmware()
-        word = _number(answer.partition("=")[2], 16) if answer else None
+        words = [_number(_read(path), 16) for path in self._sys.glob(_THROTTLED)]
+        word = next((word for word in words if word is not None), None)
+        if word is None and self._vcgencmd:
+            answer = run_command(self._vcgencmd, "get_throttled", limit_s=2.0) or ""
+            word = _number(answer.partition("=")[2], 16)
+            if word is None:
+                self._vcgencmd = None  # as in the service's sandbox, where it never works
         return None if word is None else Throttled(word)
 
-    def _ask_firmware(self) -> str | None:
-        if self._vcgencmd is None:
-            return None
-        try:
-            return subprocess.run(
-                [self._vcgencmd, "get_throttled"],
-                capture_output=True, text=True, check=True, timeout=_COMMAND_TIMEOUT_S,
-            ).stdout  # fmt: skip
-        except (OSError, subprocess.SubprocessError) as error:
-            log.debug("vcgencmd: %s", error)
-            self._vcgencmd = None  # as under the service's sandbox, where it never will
-            return None
 
-
-def _read(path: Path) -> str | None:
+def _read(path: Path) -> str:
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError):
-        return None
+        return ""
 
 
-def _number(text: str | None, base: int) -> int | None:
+def _number(text: str, base: int) -> int | None:
     try:
-        return int(text or "", base)
+        return int(text, base)
     except ValueError:
         return None

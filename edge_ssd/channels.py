@@ -39,8 +39,7 @@ class Channel(Generic[T]):
     @property
     def drained(self) -> bool:
         """Whether nothing will come out any more."""
-        with self._changed:
-            return self._closed and not self._items
+        return self._closed and not self._items
 
     def put(self, item: T) -> int:
         """Add an item; return how many older ones were discarded for it (0 or 1).
@@ -52,12 +51,12 @@ class Channel(Generic[T]):
                 self._changed.wait()
             if self._closed:
                 raise Closed
-            discarded = len(self._items) - self.capacity + 1
-            if discarded > 0:
+            full = len(self._items) >= self.capacity
+            if full:
                 self._items.popleft()
             self._items.append(item)
             self._changed.notify_all()
-            return max(discarded, 0)
+            return int(full)
 
     def get(self, timeout_s: float) -> T | None:
         """Take the oldest item, or None when none came in time.
@@ -77,7 +76,7 @@ class Channel(Generic[T]):
     def close(self, error: BaseException | None = None) -> None:
         """Take nothing more in; what is inside can still be taken out.
 
-        error: what ended the giver; the taker meets it after the last item.
+        error: what ended the producer; ``get`` raises it after the last item.
         """
         with self._changed:
             self._closed = True
@@ -87,8 +86,7 @@ class Channel(Generic[T]):
     def abort(self) -> int:
         """Close, and discard what is inside; return how many items that were."""
         with self._changed:
-            self._closed = True
+            self.close()
             discarded = len(self._items)
             self._items.clear()
-            self._changed.notify_all()
             return discarded

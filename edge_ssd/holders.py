@@ -1,4 +1,4 @@
-"""Who has a device open, as /proc tells it."""
+"""Who has a device open, as /proc shows it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 _PROC = Path("/proc")
 # Majors whose numbers begin anew in each container's /dev/pts.
 _TERMINALS = range(136, 144)
-_Identity = tuple[int, ...]
 
 
 def holders(*devices: str | Path) -> list[str]:
@@ -39,18 +38,17 @@ def _files(device: Path) -> list[Path]:
     return [device] if os.path.lexists(device) else list(device.parent.glob(device.name))
 
 
-def _has_open(process: Path, wanted: Container[_Identity | None]) -> bool:
+def _has_open(process: Path, wanted: Container[object]) -> bool:
     with suppress(OSError):  # it has ended, or is another user's
         return any(_identity(entry) in wanted for entry in (process / "fd").iterdir())
     return False
 
 
-def _identity(path: Path) -> _Identity | None:
-    """Return what a file is, whatever a container calls it: a device by its number."""
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Return what a file is, by whatever name a container has it: a device by its number."""
     try:
         found = path.stat()
     except OSError:  # it has just been closed, or unplugged
         return None
-    if stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) not in _TERMINALS:
-        return (found.st_rdev,)
-    return found.st_dev, found.st_ino
+    is_device = stat.S_ISCHR(found.st_mode) and os.major(found.st_rdev) not in _TERMINALS
+    return (found.st_rdev,) if is_device else (found.st_dev, found.st_ino)

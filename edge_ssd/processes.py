@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import pickle
 import resource
-import select
 import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 T = TypeVar("T")
 
@@ -39,42 +40,46 @@ def isolated(work: Callable[[], T], limit_s: float) -> T:
 
     A fork rather than a new Python: it starts at once on a Pi Zero, and works where a program
     cannot be started, as under emulation. Only sound while this process has one thread. What
-    it prints is thrown away, but for the last line before a crash. Raises Ended when it
+    it prints is discarded, except the last line before a crash. Raises Ended when it
     crashes, raises, or takes longer than ``limit_s``.
     """
-    reading, writing = os.pipe()
+    from multiprocessing import Pipe  # noqa: PLC0415 - slow, and only checks need it
+
+    reading, writing = Pipe(duplex=False)
     printed = os.memfd_create("printed")
     pid = os.fork()
     if pid == 0:
         _work(work, writing, printed)
-    os.close(writing)
-    answer = None
+    writing.close()
+    answers: list[T] = []
+    in_time = False
     try:
-        answer = _receive(reading, limit_s)
+        if in_time := reading.poll(limit_s):
+            with suppress(OSError, EOFError):  # it ended without an answer
+                answers.append(reading.recv())
     finally:
-        os.close(reading)
-        code = _end(pid, killed=answer is None)
+        reading.close()
+        code = _end(pid, killed=not in_time)
         said = _last_line(printed)
-    if answer:
-        result: T = pickle.loads(answer)
-        return result
-    if answer is None:
+    if answers:
+        return answers[0]
+    if not in_time:
         raise Ended(f"it took longer than {limit_s:g} s")
     raise Ended(f"its process {ending(code, said)}")
 
 
-def _work(work: Callable[[], object], writing: int, printed: int) -> NoReturn:
-    """Be the child."""
+def _work(work: Callable[[], object], writing: Connection, printed: int) -> NoReturn:
+    """Run in the child: do the work, send what it returns, and end."""
     status = 1
     try:
         os.setpgid(0, 0)  # what it starts is ended with it
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # nor is a crash written to the card
+        resource.setrlimit(
+            resource.RLIMIT_CORE, (0, 0)
+        )  # and a crash writes no core file to the card
         null = os.open(os.devnull, os.O_RDONLY)
         for number, file in enumerate((null, printed, printed)):
             os.dup2(file, number)
-        answer = pickle.dumps(work())
-        with open(writing, "wb") as stream:
-            stream.write(answer)
+        writing.send(work())
         status = 0
     except BaseException as error:
         with suppress(OSError):
@@ -83,26 +88,12 @@ def _work(work: Callable[[], object], writing: int, printed: int) -> NoReturn:
         os._exit(status)
 
 
-def _receive(reading: int, limit_s: float) -> bytes | None:
-    """Return all that comes until the other end is closed; None after ``limit_s``."""
-    poll = select.poll()
-    poll.register(reading, select.POLLIN)
-    until = time.monotonic() + limit_s
-    parts: list[bytes] = []
-    while poll.poll(max(until - time.monotonic(), 0) * 1000):
-        part = os.read(reading, 1 << 16)
-        if not part:
-            return b"".join(parts)
-        parts.append(part)
-    return None
-
-
 def _end(pid: int, killed: bool) -> int | None:
     """Wait for the process, or kill it and what it started; return its exit code."""
     if killed:
         with suppress(OSError):
             os.killpg(pid, signal.SIGKILL)
-    # A process that hangs inside a driver dies only when that returns: nobody waits for it.
+    # A process that hangs inside a driver dies only when that returns: the wait has a limit.
     for _ in range(20):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from edge_ssd.checks import Check, Finding, System, ok
 from edge_ssd.errors import PublishError
 from edge_ssd.files import remedy
-from edge_ssd.options import Options
+from edge_ssd.options import Options, require
 
 if TYPE_CHECKING:
     import ssl
@@ -42,12 +42,9 @@ class LoginOptions(Options):
 
     @model_validator(mode="after")
     def _one_password(self) -> LoginOptions:
-        if self.password_file and self.password_credential:
-            raise PydanticCustomError(
-                "options", "must have password_file or password_credential, not both"
-            )
-        if self.password_option and not self.username:
-            raise PydanticCustomError("options", "must have a username where there is a password")
+        both = self.password_file and self.password_credential
+        require(not both, "password_file or password_credential, not both")
+        require(self.username or not self.password_option, "a username where there is a password")
         return self
 
     @property
@@ -62,16 +59,15 @@ class LoginOptions(Options):
 
         Raises PublishError when it cannot be read.
         """
-        path = self.password_file
-        if self.password_credential:
+        path, credential = self.password_file, self.password_credential
+        if credential:
             folder = os.environ.get("CREDENTIALS_DIRECTORY")
             if folder is None:
                 raise PublishError(
-                    f"there is no systemd credential {self.password_credential!r} here",
-                    f"give the unit LoadCredential={self.password_credential}:FILE, "
-                    "or use password_file",
+                    f"there is no systemd credential {credential!r} here",
+                    f"give the unit LoadCredential={credential}:FILE, or use password_file",
                 )
-            path = Path(folder) / self.password_credential
+            path = Path(folder) / credential
         return _read(path).rstrip("\r\n") if path else None
 
     def checks(self) -> tuple[Check, ...]:
@@ -92,10 +88,8 @@ class TlsOptions(Options):
 
     @model_validator(mode="after")
     def _key_has_certificate(self) -> TlsOptions:
-        if self.key_file and not self.certificate_file:
-            raise PydanticCustomError(
-                "options", "must have certificate_file where there is key_file"
-            )
+        met = self.certificate_file or not self.key_file
+        require(met, "certificate_file where there is key_file")
         return self
 
     def context(self) -> ssl.SSLContext:
@@ -110,18 +104,17 @@ class TlsOptions(Options):
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
         except ssl.SSLError as error:
-            raise PublishError(
-                f"{self.ca_file} holds no certificate (PEM)", _reason(error)
-            ) from error
-        if self.certificate_file is not None:
-            try:
+            problem = f"{self.ca_file} holds no certificate (PEM)"
+            raise PublishError(problem, _reason(error)) from error
+        try:
+            if self.certificate_file:
                 # With no password given, an encrypted key would be asked for on the terminal.
                 context.load_cert_chain(self.certificate_file, self.key_file, password="")
-            except ssl.SSLError as error:
-                raise PublishError(
-                    f"{self.certificate_file} and its key cannot be used: {_reason(error)}",
-                    "give a PEM certificate and its own key, not encrypted",
-                ) from error
+        except ssl.SSLError as error:
+            raise PublishError(
+                f"{self.certificate_file} and its key cannot be used: {_reason(error)}",
+                "give a PEM certificate and its own key, not encrypted",
+            ) from error
         return context
 
 

@@ -19,15 +19,13 @@ def units(system: System, *names: str) -> list[dict[str, str]]:
 
     names: units that are asked for even where they were never started.
     """
-    answer = system.run(
-        "systemctl", "show", f"--property={_PROPERTIES}", SINGLE, *names, "edge-ssd@*.service"
-    )
-    blocks = [
-        dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        for block in (answer or "").split("\n\n")
-    ]
-    # By name: one that is asked for twice is listed twice.
-    found = {block["Id"]: block for block in blocks if block.get("LoadState") == "loaded"}
+    asked = SINGLE, *names, "edge-ssd@*.service"
+    answer = system.run("systemctl", "show", f"--property={_PROPERTIES}", *asked)
+    found = {}  # by name: one that is asked for twice is listed twice
+    for block in (answer or "").split("\n\n"):
+        unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if unit.get("LoadState") == "loaded":
+            found[unit["Id"]] = unit
     return list(found.values())
 
 

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -28,6 +29,13 @@ _LINE_START = b'{"schema":'
 _TAIL_BYTES = 1 << 20
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REMEDIES = {
+    errno.ENOENT: "create the folder {folder}",
+    errno.EACCES: "let the user that runs this write there, or choose another folder",
+    errno.EROFS: "choose a folder that can be written",
+    errno.EISDIR: "name a file, not a folder",
+    **dict.fromkeys(_DISK_FULL, "free some space; until then results are dropped"),
+}
 
 
 class JsonLinesOptions(PublisherOptions):
@@ -48,11 +56,8 @@ class JsonLinesOptions(PublisherOptions):
         """Return whether the folder exists and this process may write there."""
         if self.path is None:
             return ()
-        folder, access = partial(_folder, self.path), partial(_access, self.path)
-        return (
-            Check("outputs", folder, "path", exit_code=78, at_start=True),
-            Check("outputs", access, "path", exit_code=78, at_start=True, rights=True),
-        )
+        folder = Check("outputs", partial(_folder, self.path), "path", exit_code=78, at_start=True)
+        return folder, replace(folder, look=partial(_access, self.path), rights=True)
 
 
 def shared_files(publishers: Sequence[PublisherOptions]) -> list[Problem]:
@@ -92,13 +97,12 @@ class JsonLinesPublisher(Publisher):
     """Appends each result as one line.
 
     Each line is one write and reaches the kernel at once: a reader that follows the file sees
-    it immediately, and a crash of this process loses nothing. Nothing is forced to the card
-    (fsync): the kernel gathers the lines of several seconds into one write, which is what
-    makes an SD card last; a power cut may cost these seconds.
+    it immediately, and a crash of this process loses nothing. There is no fsync: the kernel
+    gathers the lines of several seconds into one write, which wears an SD card less; a power
+    cut may lose these seconds.
 
-    A line that cannot be written whole is taken back, so the file holds only whole lines, and
-    once there is room again writing goes on. A half line that a power cut left is cut off on
-    opening: its result is lost either way, and readers would stumble over it.
+    The file holds only whole lines: one that cannot be written whole is cut off again, and on
+    opening so is a half line that a power cut left. Once there is room writing continues.
 
     A line that would make the file larger than ``max_bytes`` goes to a new file; before that
     the file becomes file.1, file.1 becomes file.2 and so on. Standard output is endless.
@@ -116,7 +120,7 @@ class JsonLinesPublisher(Publisher):
         self._half_line = False
 
     def open(self) -> None:
-        """Open or create the file. A full disk is no error here: it may get room again."""
+        """Open or create the file. A full disk raises nothing here: space may be freed later."""
         if self._path is None:
             if sys.stdout is None:
                 raise PublishError("stdout is closed", "redirect it to a file")
@@ -129,7 +133,6 @@ class JsonLinesPublisher(Publisher):
                 raise self._explain(error) from error
 
     def publish(self, result: FrameResult) -> None:
-        """Write one line; see the class for what is raised."""
         line = encode(message(result)) + b"\n"
         try:
             self._write(self._file_with_room(len(line)), line)
@@ -152,20 +155,14 @@ class JsonLinesPublisher(Publisher):
             while written < len(data):
                 written += os.write(fd, data[written:])
         except OSError:
-            if written:
-                self._take_back(fd, size)
+            with suppress(OSError):
+                if written and self._path:
+                    os.ftruncate(fd, size)
+                    written = 0
+            # What could not be cut off becomes a line of its own.
+            self._half_line |= written > 0
             raise
         self._half_line = False
-
-    def _take_back(self, fd: int, size: int) -> None:
-        """Cut the file back to ``size``; what cannot be cut becomes a line of its own."""
-        try:
-            if self._path is not None:
-                os.ftruncate(fd, size)
-                return
-        except OSError:
-            pass
-        self._half_line = True
 
     def _file_with_room(self, line_bytes: int) -> int:
         if self._path is None:
@@ -180,48 +177,34 @@ class JsonLinesPublisher(Publisher):
         return self._fd
 
     def _shift_backups(self, path: Path) -> None:
-        names = [
-            path,
-            *(Path(f"{path}.{number}") for number in range(1, self._options.backups + 1)),
-        ]
-        for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
-            # Somebody may have taken a file away.
-            with suppress(FileNotFoundError):
-                newer.replace(older)
+        for number in range(self._options.backups, 0, -1):
+            newer = Path(f"{path}.{number - 1}") if number > 1 else path
+            with suppress(FileNotFoundError):  # a reader may have moved it away
+                newer.replace(f"{path}.{number}")
         if not self._options.backups:
             path.unlink(missing_ok=True)
 
     def _explain(self, error: OSError) -> PublishError:
         if isinstance(error, PublishError):
             return error
-        remedies = {
-            errno.ENOENT: f"create the folder {self._path.parent}" if self._path else "",
-            errno.EACCES: "let the user that runs this write there, or choose another folder",
-            errno.EROFS: "choose a folder that can be written",
-            errno.EISDIR: "name a file, not a folder",
-            errno.ENOSPC: "free some space; until then results are dropped",
-            errno.EDQUOT: "free some space; until then results are dropped",
-        }
-        remedy = remedies.get(error.errno or 0, "check the disk")
-        return PublishError(f"{self.name}: {error.strerror}", remedy)
+        remedy = _REMEDIES.get(error.errno or 0, "check the disk")
+        folder = self._path.parent if self._path else ""
+        return PublishError(f"{self.name}: {error.strerror}", remedy.format(folder=folder))
 
 
 def _open_file(path: Path) -> int:
     """Open for appending, alone, with the last line whole. Raises OSError or PublishError."""
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-    fd = os.open(path, flags, 0o644)
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        # Two writers would rotate the file away under each other.
+        # Two writers would rotate each other's file away.
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _cut_half_line(fd, path)
-    except BlockingIOError as error:
+    except OSError as error:
         os.close(fd)
-        raise PublishError(
-            f"{path} is being written by another process", "give each service its own file"
-        ) from error
-    except OSError:
-        os.close(fd)
-        raise
+        if not isinstance(error, BlockingIOError):
+            raise
+        problem = f"{path} is being written by another process"
+        raise PublishError(problem, "give each service its own file") from error
     return fd
 
 
@@ -232,8 +215,7 @@ def _cut_half_line(fd: int, path: Path) -> None:
     # A power cut can also leave zeros where data never reached the card.
     begun = half_line.rstrip(b"\0")
     if not (begun.startswith(_LINE_START) or _LINE_START.startswith(begun)):
-        raise PublishError(
-            f"{path} does not end in a message of this program", "choose another file"
-        )
+        problem = f"{path} does not end in a message of this program"
+        raise PublishError(problem, "choose another file")
     if half_line:
         os.ftruncate(fd, size - len(half_line))

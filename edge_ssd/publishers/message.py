@@ -10,7 +10,7 @@ from datetime import timezone
 from typing import Any
 
 from edge_ssd.errors import PublishError
-from edge_ssd.types import FrameResult
+from edge_ssd.types import Detections, FrameResult
 
 SCHEMA = 1
 
@@ -50,7 +50,7 @@ def message(result: FrameResult) -> dict[str, Any]:
             "inference": round(timing.inference_ms, 2),
             "postprocess": round(timing.postprocess_ms, 2),
         },
-        "detections": _detections(result),
+        "detections": _detections(result.detections),
     }
 
 
@@ -62,25 +62,16 @@ def encode(content: dict[str, Any]) -> bytes:
     try:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError as error:
-        raise PublishError(
-            f"frame {content.get('frame')} has a value that JSON cannot express",
-            "the model is damaged or its manifest is wrong",
-        ) from error
+        problem = f"frame {content.get('frame')} has a value that JSON cannot express"
+        raise PublishError(problem, "the model is damaged or its manifest is wrong") from error
     # A file name that is not UTF-8 holds lone surrogates; as \udcXX they survive in JSON.
     return text.encode("utf-8", "backslashreplace")
 
 
-def _detections(result: FrameResult) -> list[dict[str, Any]]:
-    found = result.detections
+def _detections(found: Detections) -> list[dict[str, Any]]:
     boxes = found.boxes_xyxy_pixels().round(1).tolist()
+    rows = zip(found.class_ids.tolist(), found.scores.tolist(), boxes, strict=True)
     return [
-        {
-            "label": found.label(class_id),
-            "class_id": class_id,
-            "score": round(score, 4),
-            "box": box,
-        }
-        for class_id, score, box in zip(
-            found.class_ids.tolist(), found.scores.tolist(), boxes, strict=True
-        )
+        {"label": found.label(number), "class_id": number, "score": round(score, 4), "box": box}
+        for number, score, box in rows
     ]

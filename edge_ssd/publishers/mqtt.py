@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from edge_ssd.checks import Check, Finding, System, ok, warn
+from edge_ssd.options import require
 from edge_ssd.publishers.base import PublisherOptions
 from edge_ssd.reachable import unreachable
 from edge_ssd.secrets import LoginOptions, TlsOptions, readable
@@ -45,13 +46,13 @@ class MqttOptions(LoginOptions, PublisherOptions):
     publish: Literal["every-frame", "on-change"] = "every-frame"
     """on-change: only when the number of detections of some label has changed."""
     heartbeat_s: float | None = Field(default=None, gt=0)
-    """With on-change, send after so many seconds without a message; null for never."""
+    """With on-change, send after this many seconds without a message; null for never."""
     qos: Literal[0, 1, 2] = 1
     """0: may be lost; 1: arrives, perhaps twice; 2: arrives, twice only after an outage."""
     retain: bool = False
     """The broker keeps the last message for clients that come later."""
     keepalive_s: int = Field(default=30, ge=5, le=65535)
-    """A connection silent for so long is tested, and given up after as long again, in seconds."""
+    """A silent connection is tested after this time, and given up after twice that, in seconds."""
     offline_queue_size: int = Field(default=1000, ge=2, le=100_000)
     """Messages buffered until they are delivered; beyond that the oldest is dropped and counted."""
     reconnect_min_s: float = Field(default=1.0, gt=0, le=3600)
@@ -61,8 +62,7 @@ class MqttOptions(LoginOptions, PublisherOptions):
 
     @model_validator(mode="after")
     def _two_topics(self) -> MqttOptions:
-        if self.topic == self.availability_topic:
-            raise PydanticCustomError("options", "must have a topic other than availability_topic")
+        require(self.topic != self.availability_topic, "a topic other than availability_topic")
         return self
 
     @property
@@ -76,7 +76,7 @@ class MqttOptions(LoginOptions, PublisherOptions):
         return f"mqtt {self.host}:{self.broker_port}"
 
     def make(self, name: str) -> MqttPublisher:
-        # Only who publishes there pays for the import of paho and ssl.
+        # paho and ssl are slow to import.
         from edge_ssd.publishers.mqtt_publisher import MqttPublisher  # noqa: PLC0415
 
         templates = ("client_id", "topic", "availability_topic")
@@ -89,11 +89,9 @@ class MqttOptions(LoginOptions, PublisherOptions):
         return (*super().checks(), *tls, Check("broker", self._broker_answers, "host"))
 
     def _broker_answers(self, _system: System) -> Finding:
+        remedy = (
+            "start the broker, or correct host and port; until then messages are buffered, "
+            "and the oldest are dropped"
+        )
         problem = unreachable(self.host, self.broker_port, self.title)
-        if problem:
-            return warn(
-                problem,
-                "start the broker, or correct host and port; until then messages are buffered, "
-                "and the oldest are dropped",
-            )
-        return ok(f"{self.title} answers")
+        return warn(problem, remedy) if problem else ok(f"{self.title} answers")

@@ -7,18 +7,16 @@ import select
 import socket
 import ssl
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from paho.mqtt import client as paho
+from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from edge_ssd.errors import PublishError
+from edge_ssd.publishers.mqtt import MqttOptions
 
-if TYPE_CHECKING:
-    from edge_ssd.publishers.mqtt import MqttOptions
-
+# How long a broker may take to accept the connection, and then the login, in seconds.
 ANSWER_S = 5.0
-"""How long a broker may take to accept the connection, and then the login, in seconds."""
 
 _BAD_LOGIN = ("Bad user name or password", "Not authorized")
 
@@ -41,7 +39,7 @@ class Connection:
         self._tls = tls
         self._wake = wake
         self._answer: Any = None  # paho's ReasonCode, which compares with its name
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, options.client_id)
+        self._client = Client(CallbackAPIVersion.VERSION2, options.client_id)
         self._client.connect_timeout = ANSWER_S
         self._client.max_inflight_messages = 0  # no limit: the publisher has its own
         self._client.username = options.username
@@ -52,7 +50,7 @@ class Connection:
             self._client.tls_set_context(tls)
 
     def open(self) -> None:
-        """Connect and log in. Raises PublishError that says in words why it did not work."""
+        """Connect and log in. Raises PublishError with the reason when that fails."""
         options = self._options
         try:
             self._client.connect(options.host, options.broker_port, options.keepalive_s)
@@ -67,9 +65,7 @@ class Connection:
         if self._answer.is_failure:
             raise self._refused()
 
-    def send(
-        self, topic: str, payload: bytes | str, qos: int, retain: bool
-    ) -> paho.MQTTMessageInfo:
+    def send(self, topic: str, payload: bytes | str, qos: int, retain: bool) -> MQTTMessageInfo:
         """Send a message; its ``is_published`` becomes true once it is delivered.
 
         Delivered means acknowledged by the broker; for qos 0, given to the kernel whole.
@@ -80,12 +76,12 @@ class Connection:
             raise self._lost()
         return info
 
-    def announce(self, status: str) -> paho.MQTTMessageInfo:
+    def announce(self, status: str) -> MQTTMessageInfo:
         """Set the retained status. Raises PublishError when the connection is lost."""
         return self.send(self._options.availability_topic, status, 1, True)
 
     def step(self, timeout_s: float) -> None:
-        """Send and receive what there is, waiting for it at most so long, or until woken.
+        """Send and receive what there is; wait for it at most ``timeout_s``, or until woken.
 
         Raises PublishError when the connection is lost.
         """
@@ -107,7 +103,8 @@ class Connection:
         if events & select.POLLOUT:
             self._client.loop_write()
         self._client.loop_misc()
-        if self._client.socket() is None and not self._refuses:
+        refused = self._answer is not None and self._answer.is_failure
+        if self._client.socket() is None and not refused:
             raise self._lost()
 
     def close(self, deadline: float) -> None:
@@ -123,13 +120,8 @@ class Connection:
 
     def abandon(self) -> None:
         """Close the socket at once, silently; harmless after ``close``."""
-        sock = self._client.socket()
-        if sock is not None:
+        if sock := self._client.socket():
             sock.close()
-
-    @property
-    def _refuses(self) -> bool:
-        return self._answer is not None and self._answer.is_failure
 
     def _on_connect(
         self, _client: object, _data: object, _flags: object, answer: Any, _properties: object
@@ -140,15 +132,12 @@ class Connection:
         return PublishError(f"{self._options.title}: {problem}", remedy)
 
     def _lost(self) -> PublishError:
+        problem = "the connection is lost"
+        remedy = "if that goes on, see whether another client uses the same client_id"
         if self._answer is None:
-            wants = "a client certificate" if self._tls else "TLS"
-            return self._error(
-                "closed the connection without an answer", f"check whether it wants {wants}"
-            )
-        return self._error(
-            "the connection is lost",
-            "if that goes on, see whether another client uses the same client_id",
-        )
+            problem = "closed the connection without an answer"
+            remedy = f"check whether it wants {'a client certificate' if self._tls else 'TLS'}"
+        return self._error(problem, remedy)
 
     def _refused(self) -> PublishError:
         reason, user = str(self._answer), self._options.username

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING
 
 from paho.mqtt.client import MQTTMessageInfo
 
@@ -15,23 +15,15 @@ from edge_ssd.backoff import Backoff
 from edge_ssd.errors import PublishError
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.publishers.message import encode, message
+from edge_ssd.publishers.mqtt import MqttOptions
 from edge_ssd.publishers.mqtt_connection import Connection
 from edge_ssd.types import FrameResult
 
-if TYPE_CHECKING:
-    from edge_ssd.publishers.mqtt import MqttOptions
-
 log = logging.getLogger(__name__)
 
-FLUSH_S = 1.0
-"""How long ``close`` tries to deliver what waits, in seconds."""
-
-ROOM_S = 0.2
-"""How long ``publish`` waits for a connected broker to take something from a full queue."""
-
-STEP_S = 1.0
-"""How often the connection looks at its keepalive, in seconds."""
-
+# In seconds: how long ``close`` delivers, how long ``publish`` waits for room in a full queue
+# while connected, and how often the connection checks its keepalive.
+_FLUSH_S, _ROOM_S, _STEP_S = 1.0, 0.2, 1.0
 _IN_FLIGHT = 20
 
 
@@ -40,14 +32,14 @@ class MqttPublisher(Publisher):
 
     Messages wait in one bounded queue until they are delivered: acknowledged by the broker or,
     for qos 0, given to the kernel. The first few are in flight; after a lost connection they
-    are sent again, so the order stays, and one whose acknowledgement was lost comes twice.
+    are sent again, in order, and one whose acknowledgement was lost arrives twice.
 
     While the broker is away a full queue discards its oldest message; ``publish`` then raises
     PublishError, once for each message discarded, which is how drops are counted. Connected,
     ``publish`` first waits a moment for room, so a recording is not faster than the broker.
 
-    After a lost connection the next result is sent whether it changed or not: a broker that
-    was started again knows nothing.
+    After a lost connection the next result is sent whether it changed or not: a restarted broker
+    has no retained message.
 
     options: the topics and the client id as they are sent, without {name}.
     published, dropped: messages so far; together with ``waiting`` all that were offered.
@@ -59,10 +51,10 @@ class MqttPublisher(Publisher):
         self.dropped = 0
         self._options = options
         self._messages: deque[bytes] = deque()
-        self._sent = 0  # so many of the first ones are in flight
+        self._sent = 0  # how many of them, from the first, are in flight
         # One less than the queue's size: the newest is never dropped.
         self._most_sent = min(_IN_FLIGHT, options.offline_queue_size - 1)
-        self._infos: deque[MQTTMessageInfo] = deque()  # of these; the thread's alone
+        self._infos: deque[MQTTMessageInfo] = deque()  # of these; used by the thread alone
         self._changed = threading.Condition()
         self._online_at: float | None = None  # since when, by the monotonic clock
         self._problem: tuple[str, str] | None = None
@@ -71,7 +63,7 @@ class MqttPublisher(Publisher):
         self._last_ns = 0
         self._crash: BaseException | None = None
         self._stopping = threading.Event()
-        self._stop_at = 0.0
+        self._stop_at = math.inf  # by the monotonic clock, in seconds
         self._thread: threading.Thread | None = None
 
     @property
@@ -80,39 +72,35 @@ class MqttPublisher(Publisher):
         return len(self._messages)
 
     def open(self) -> None:
-        """Begin to connect; a broker that is away is no error.
+        """Begin to connect; an unreachable broker raises nothing here.
 
         Raises PublishError when a password or certificate file cannot be read.
         """
-        options = self._options
-        self._password = options.read_password()
-        self._tls = options.tls.context() if options.tls else None
+        self._password = self._options.read_password()
+        tls = self._options.tls
+        self._tls = tls.context() if tls else None
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._thread = threading.Thread(target=self._run, name=f"{self.name} net", daemon=True)
         self._thread.start()
 
     def publish(self, result: FrameResult) -> None:
-        """Queue the message of a result; see the class for when it raises PublishError."""
-        if self._crash is not None:
+        if self._crash:
             raise self._crash
-        if not self._worth_telling(result):
+        if not self._worth_sending(result):
             return
         payload = encode(message(result))
         size = self._options.offline_queue_size
         with self._changed:
             self._changed.wait_for(
-                lambda: len(self._messages) < size or self._online_at is None, ROOM_S
+                lambda: len(self._messages) < size or self._online_at is None, _ROOM_S
             )
             self._messages.append(payload)
             full = len(self._messages) > size
             if full:
-                # What is in flight cannot be called back.
-                del self._messages[self._sent]
+                del self._messages[self._sent]  # the oldest that is not in flight
                 self.dropped += 1
-            problem, remedy = self._problem or (
-                f"{self.name}: the broker is too slow",
-                "send less, with `publish: on-change`",
-            )
+            slow = f"{self.name}: the broker is too slow", "send less, with `publish: on-change`"
+            problem, remedy = self._problem or slow
         os.eventfd_write(self._wake, 1)
         if full:
             raise PublishError(problem, remedy)
@@ -122,11 +110,11 @@ class MqttPublisher(Publisher):
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._stop_at = time.monotonic() + FLUSH_S
+        self._stop_at = time.monotonic() + _FLUSH_S
         self._stopping.set()
         os.eventfd_write(self._wake, 1)
         # A thread that is blocked, in a name look-up for instance, is left behind with its event.
-        thread.join(FLUSH_S + 0.1)
+        thread.join(_FLUSH_S + 0.1)
         if not thread.is_alive():
             os.close(self._wake)
         with self._changed:
@@ -137,14 +125,14 @@ class MqttPublisher(Publisher):
         if left:
             log.warning("%s: %d results could not be delivered before the end", self.name, left)
 
-    def _worth_telling(self, result: FrameResult) -> bool:
+    def _worth_sending(self, result: FrameResult) -> bool:
         if self._options.publish == "every-frame":
             return True
         found = Counter(result.detections.class_ids.tolist())
-        heartbeat_s = self._options.heartbeat_s
-        silent_s = (result.finished_ns - self._last_ns) / 1e9
+        heartbeat_s = self._options.heartbeat_s or math.inf
         with self._changed:
-            if found == self._last_found and (heartbeat_s is None or silent_s < heartbeat_s):
+            silent_s = (result.finished_ns - self._last_ns) / 1e9
+            if found == self._last_found and silent_s < heartbeat_s:
                 return False
             self._last_found, self._last_ns = found, result.finished_ns
             return True
@@ -173,7 +161,7 @@ class MqttPublisher(Publisher):
             connection.open()
             if not self._late:
                 connection.announce("online")
-                self._greet()
+                self._connected()
                 self._deliver(connection)
                 connection.close(self._stop_at)
             return True
@@ -187,23 +175,20 @@ class MqttPublisher(Publisher):
     def _deliver(self, connection: Connection) -> None:
         while not (self._late or (self._stopping.is_set() and not self._messages)):
             self._send_waiting(connection)
-            remaining_s = self._stop_at - time.monotonic() if self._stopping.is_set() else STEP_S
-            connection.step(max(0.0, remaining_s))
+            connection.step(max(0.0, min(_STEP_S, self._stop_at - time.monotonic())))
             self._settle()
 
     def _send_waiting(self, connection: Connection) -> None:
         options = self._options
-        while (payload := self._next_to_send()) is not None:
+        while True:
+            with self._changed:
+                if self._sent == min(len(self._messages), self._most_sent):
+                    return
+                payload = self._messages[self._sent]
+                self._sent += 1
             sent = connection.send(options.topic, payload, options.qos, options.retain)
             self._infos.append(sent)
             self._settle()  # qos 0 is delivered at once
-
-    def _next_to_send(self) -> bytes | None:
-        with self._changed:
-            if self._sent == min(len(self._messages), self._most_sent):
-                return None
-            self._sent += 1
-            return self._messages[self._sent - 1]
 
     def _settle(self) -> None:
         """Take what was delivered off the queue."""
@@ -215,7 +200,7 @@ class MqttPublisher(Publisher):
                 self.published += 1
             self._changed.notify()
 
-    def _greet(self) -> None:
+    def _connected(self) -> None:
         with self._changed:
             self._online_at, self._problem = time.monotonic(), None
         if self._said:
@@ -241,4 +226,4 @@ class MqttPublisher(Publisher):
 
     @property
     def _late(self) -> bool:
-        return self._stopping.is_set() and time.monotonic() >= self._stop_at
+        return time.monotonic() >= self._stop_at

@@ -1,17 +1,22 @@
-"""The interface of every source, and of the options that make it."""
+"""The interface of every source, of the options that make it, and checks that cameras share."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime, timezone
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime, timedelta, timezone
+from functools import partial
 
-from edge_ssd.checks import Check
-from edge_ssd.errors import ConfigError, InputError, Problem, PublishError
+from edge_ssd.checks import Check, Finding, System, fail, may_use, ok, skipped, warn
+from edge_ssd.errors import ConfigError, DeviceError, InputError, Problem, PublishError
+from edge_ssd.holders import holders
 from edge_ssd.options import Options
 from edge_ssd.types import Frame
+
+DEVICE = DeviceError.exit_code
+"""What the service ends with where a camera fails."""
 
 
 class EndOfStream(Exception):
@@ -21,8 +26,8 @@ class EndOfStream(Exception):
 class Source(ABC):
     """Where frames come from. Opened, read and closed by one thread, the capture thread.
 
-    live: True when frames that nobody took in time are worthless (a camera); False when
-        every frame must be delivered, in order (a recording).
+    live: True when only the newest frame counts (a camera); False when every frame must be
+        delivered, in order (a recording).
     """
 
     live: bool
@@ -83,24 +88,54 @@ def naming_option(option: str) -> Iterator[None]:
     try:
         yield
     except (InputError, PublishError) as error:
-        problem = Problem(f"source.{option}", error.problem, error.remedy)
-        raise ConfigError([problem]) from None
+        raise ConfigError([Problem(f"source.{option}", error.problem, error.remedy)]) from None
 
 
 def frames(source: Source) -> Iterator[Frame]:
     """Open the source, yield every frame in order, close it."""
     source.open()
-    try:
+    with closing(source), suppress(EndOfStream):
         while True:
-            frame = source.read(timeout_s=10.0)
-            if frame is not None:
+            if frame := source.read(timeout_s=10.0):
                 yield frame
-    except EndOfStream:
-        return
-    finally:
-        source.close()
 
 
-def capture_times() -> tuple[int, datetime]:
-    """Return the present time, as (monotonic nanoseconds, UTC wall time)."""
-    return time.monotonic_ns(), datetime.now(timezone.utc)
+def capture_times(
+    captured_ns: int | None = None, clock: Callable[[], int] = time.monotonic_ns
+) -> tuple[int, datetime]:
+    """Return when a frame was captured, as (monotonic nanoseconds, UTC wall time).
+
+    captured_ns: by ``clock``; None, and what is yet to come, stand for now.
+    """
+    now_ns, now = clock(), datetime.now(timezone.utc)
+    age_ns = 0 if captured_ns is None else max(0, now_ns - captured_ns)
+    return now_ns - age_ns, now - timedelta(microseconds=age_ns / 1000)
+
+
+def usable(nodes: Sequence[str], system: System) -> Finding:
+    """This user may use the device files."""
+    closed = [path for path in nodes if not may_use(system.path(path))]
+    if closed:
+        remedy = "sudo usermod -aG video $USER, and log in again"
+        return fail(f"this user may not use {', '.join(closed)}", remedy)
+    return ok(f"this user may use {', '.join(nodes)}")
+
+
+def in_use(nodes: Callable[[System], Sequence[str]]) -> Check:
+    """Return the check that no other program has the camera open."""
+    return Check("camera in use", partial(_in_use, nodes), required=False, outside=True)
+
+
+def _in_use(nodes: Callable[[System], Sequence[str]], system: System) -> Finding:
+    found = nodes(system)
+    if not found:
+        return skipped("no camera has device files")
+    unseen = "" if system.is_root else " (only root sees programs of other users)"
+    held_by = holders(*map(system.path, found))
+    others = [holder for holder in held_by if not holder.startswith("edge-ssd ")]
+    if others:
+        remedy = "end that program, if the service reports that the camera is busy"
+        return warn(f"{', '.join(others)} has it open{unseen}", remedy)
+    if held_by:
+        return ok(f"the service has it open: {', '.join(held_by)}")
+    return ok(f"no program has {', '.join(found)} open{unseen}")

@@ -19,14 +19,8 @@ from numpy.typing import NDArray
 
 from edge_ssd.errors import InputError
 from edge_ssd.files import may, remedy
-from edge_ssd.sources.base import (
-    EndOfStream,
-    Source,
-    SourceOptions,
-    capture_times,
-    naming_option,
-)
-from edge_ssd.sources.quiet import quiet_opencv
+from edge_ssd.sources.base import EndOfStream, Source, SourceOptions, capture_times, naming_option
+from edge_ssd.sources.opencv import quiet_opencv
 from edge_ssd.types import Frame, PixelFormat
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -34,7 +28,7 @@ IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".t
 # How a file of each kind begins, and what a complete one has at its end.
 _ENDS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG\r\n\x1a\n": b"IEND\xaeB`\x82"}
 
-_logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class ImagesOptions(SourceOptions):
@@ -47,11 +41,9 @@ class ImagesOptions(SourceOptions):
     """Start again after the last image; frame numbers keep counting."""
 
     def make(self, name: str) -> ImageSource:
-        """Return the source; see SourceOptions."""
         with naming_option("path"):
             check_readable(self.path)
-            files = _files(self.path)
-        return ImageSource(name, files, self.loop)
+            return ImageSource(name, _files(self.path), self.loop)
 
 
 class ImageSource(Source):
@@ -79,7 +71,6 @@ class ImageSource(Source):
         self._number = self._unreadable = 0
 
     def open(self) -> None:
-        """List the files; see the class for what is raised."""
         self._files = [file for path in self._paths for file in _files(path)]
         self._number = self._unreadable = 0
         for file in tuple(self._files):
@@ -90,7 +81,6 @@ class ImageSource(Source):
         self._frames = self._all_frames()
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the next frame; the timeout is not needed, files never stall for long."""
         frame = next(self._frames, None) if self._frames else None
         if frame is not None:
             number, self._number = self._number, self._number + 1
@@ -100,7 +90,6 @@ class ImageSource(Source):
         raise EndOfStream
 
     def close(self) -> None:
-        """Close the file that is open."""
         if self._frames is not None:
             self._frames.close()
 
@@ -113,7 +102,6 @@ class ImageSource(Source):
 
     @property
     def unreadable(self) -> int:
-        """How many files were reported and skipped so far."""
         return self._unreadable
 
     def _count(self, file: Path) -> int | None:
@@ -137,15 +125,13 @@ class ImageSource(Source):
         try:
             yield
         except InputError as error:
-            _logger.warning("skipped %s", error.problem)
+            log.warning("skipped %s", error.problem)
             self._unreadable += 1
             self._files.remove(file)
 
     def _nothing_readable(self) -> InputError:
-        return InputError(
-            f"none of the {self._unreadable} files could be read",
-            "each is named in a warning above; check that they are complete",
-        )
+        problem = f"none of the {self._unreadable} files could be read"
+        return InputError(problem, "each is named in a warning above; check that they are complete")
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -181,24 +167,14 @@ def list_folder(folder: Path, extensions: Collection[str]) -> list[Path]:
     """
     check_readable(folder)
     try:
-        found = [
-            file
-            for file in folder.iterdir()
-            if file.suffix.lower() in extensions and file.name[0] != "." and file.is_file()
-        ]
+        files = [file for file in folder.iterdir() if file.name[0] != "." and file.is_file()]
     except OSError as error:
         raise unreadable(folder, error) from error
+    found = [file for file in files if file.suffix.lower() in extensions]
     if not found:
-        raise InputError(
-            f"the folder {folder} has no files ending in {', '.join(sorted(extensions))}",
-            "name the folder that holds them; subfolders are not searched",
-        )
+        problem = f"the folder {folder} has no files ending in {', '.join(sorted(extensions))}"
+        raise InputError(problem, "name the folder that holds them; subfolders are not searched")
     return sorted(found, key=_natural_order)
-
-
-def missing(path: Path) -> InputError:
-    """Return the error for a path that does not exist."""
-    return InputError(f"{path} does not exist", "check the spelling and the current folder")
 
 
 def is_folder(path: Path) -> bool:
@@ -206,7 +182,8 @@ def is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise missing(path) from error
+        problem = f"{path} does not exist"
+        raise InputError(problem, "check the spelling and the current folder") from error
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -227,6 +204,6 @@ def _files(path: Path) -> list[Path]:
 
 
 def _natural_order(path: Path) -> list[Any]:
-    # Splitting on digits alternates text and number, so like is always compared with like.
+    # Splitting on digits alternates text and number: text is only compared with text.
     parts = re.split(r"(\d+)", path.name.casefold())
     return [int(part) if index % 2 else part for index, part in enumerate(parts)] + [path.name]

@@ -17,10 +17,8 @@ from edge_ssd.errors import DeviceError
 from edge_ssd.options import require
 from edge_ssd.reachable import unreachable
 from edge_ssd.secrets import LoginOptions
-from edge_ssd.sources.base import SourceOptions, naming_option
-from edge_ssd.sources.camera_checks import DEVICE
-from edge_ssd.sources.opencv import OpenCvCamera
-from edge_ssd.sources.quiet import one_thread
+from edge_ssd.sources.base import DEVICE, SourceOptions, naming_option
+from edge_ssd.sources.opencv import OpenCvCamera, one_thread
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
@@ -38,11 +36,9 @@ class StreamOptions(LoginOptions, SourceOptions):
     """How long it may give no image, in seconds."""
 
     def make(self, name: str) -> NetworkCamera:
-        """Return the source; see SourceOptions."""
         return NetworkCamera(name, self)
 
     def checks(self) -> tuple[Check, ...]:
-        """Return what ``edge-ssd doctor`` examines."""
         camera = Check("camera", self._answers, "url", exit_code=DEVICE, limit_s=30)
         return camera, *super().checks()
 
@@ -56,8 +52,8 @@ class StreamOptions(LoginOptions, SourceOptions):
         """Connect once. Raises DeviceError with the reason, which FFmpeg does not report."""
         parts = urlsplit(self.url)
         port = parts.port or _PORTS[parts.scheme]
-        problem = unreachable(parts.hostname or "", port, self.address, self.open_timeout_s)
-        if problem:
+        host = parts.hostname or ""
+        if problem := unreachable(host, port, self.address, self.open_timeout_s):
             raise DeviceError(problem, "check the address, and that the camera is on and connected")
 
     def read_url(self) -> str:
@@ -138,28 +134,20 @@ class NetworkCamera(OpenCvCamera):
         self._options.reach()
         # OpenCV's own default; but without it OpenCV 4.11 starts with UDP.
         os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_flags;prefer_tcp")
-        capture = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, self._ffmpeg_parameters())
+        open_ms = round(self._options.open_timeout_s * 1000)
+        read_ms = round(self._options.read_timeout_s * 1000)
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, open_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, read_ms]
+        capture = cv2.VideoCapture(self._url, cv2.CAP_FFMPEG, [*limits, *one_thread()])
         if not capture.isOpened():
             capture.release()
-            raise DeviceError(
-                f"{self._options.address} answers, but gives no stream",
-                "check the path, the user and the password, and that a player shows it",
-            )
+            problem = f"{self._options.address} answers, but gives no stream"
+            remedy = "check the path, the user and the password, and that a player shows it"
+            raise DeviceError(problem, remedy)
         return capture
 
     def _lost(self, waited_s: float) -> DeviceError:
+        address = self._options.address
         if waited_s < self._options.read_timeout_s * 0.9:
-            return DeviceError(f"{self._options.address} ended the stream", "check the camera")
-        return DeviceError(
-            f"{self._options.address} gave no image for {waited_s:.1f} s",
-            "check the camera and its connection",
-        )
-
-    def _ffmpeg_parameters(self) -> list[int]:
-        return [
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-            round(self._options.open_timeout_s * 1000),
-            cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-            round(self._options.read_timeout_s * 1000),
-            *one_thread(),
-        ]
+            return DeviceError(f"{address} ended the stream", "check the camera")
+        problem = f"{address} gave no image for {waited_s:.1f} s"
+        return DeviceError(problem, "check the camera and its connection")

@@ -1,12 +1,14 @@
-"""A live camera through OpenCV, whose calls may block: a thread of its own reads it."""
+"""OpenCV's settings, and a live camera through it, read by a thread because calls may block."""
 
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from abc import abstractmethod
-from typing import cast
+from contextlib import suppress
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -15,7 +17,6 @@ from numpy.typing import NDArray
 from edge_ssd.channels import Channel, Closed
 from edge_ssd.errors import DeviceError
 from edge_ssd.sources.base import Source, capture_times
-from edge_ssd.sources.quiet import quiet_opencv
 from edge_ssd.types import Frame, PixelFormat
 
 Image = NDArray[np.uint8]
@@ -25,19 +26,40 @@ _OPEN_WAIT_S = 1.0
 _CLOSE_WAIT_S = 0.5
 
 
+def quiet_opencv() -> None:
+    """Silence OpenCV's log and its FFmpeg for the whole process; cheap, may be called often.
+
+    Sources report a broken file themselves, in one line. A value the user gave to
+    OPENCV_LOG_LEVEL or OPENCV_FFMPEG_LOGLEVEL is left alone. What libjpeg and libpng print of a
+    damaged (not a truncated) image cannot be suppressed.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        # The function moved between OpenCV 4 and 5.
+        utils: Any = cv2.utils
+        (cv2 if hasattr(cv2, "setLogLevel") else utils.logging).setLogLevel(0)
+
+
+def one_thread() -> list[int]:
+    """Return the parameters of ``cv2.VideoCapture`` that let FFmpeg decode in one thread.
+
+    Its default of one thread per core takes cores from inference, a fifth more CPU time per frame,
+    and delays one image per thread. OpenCV before 4.7 does not know the parameter.
+    """
+    threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
+    return [] if threads is None else [threads, 1]
+
+
 class OpenCvCamera(Source):
-    """Frames of a camera, BGR; the newest wins, so that no latency builds up.
+    """Frames of a camera, BGR; only the newest is kept, so that no latency builds up.
 
-    Each ``open`` starts a thread, which alone touches the ``cv2.VideoCapture``: it takes every
-    frame as it arrives and keeps the last. Numbers count the frames that arrived, through
-    every ``open``; a gap shows frames that nobody fetched in time. The capture time is that of
-    arrival.
+    Each ``open`` starts a thread, which alone uses the ``cv2.VideoCapture``. Numbers count the
+    frames that arrived, through every ``open``; a gap shows frames that were not fetched in
+    time. The capture time is that of arrival.
 
-    ``open`` waits a second at most: what fails within it is raised there, what takes longer
-    is raised by ``read``. ``close`` waits half a second at most; a driver that blocks longer
-    keeps its camera until its own timeout, and ``open`` refuses until then.
-
-    Both raise DeviceError; subclasses leave the camera's name out of theirs.
+    ``open`` waits a second at most; ``read`` raises what fails later. ``close`` waits half a
+    second at most; a driver that blocks longer keeps its camera until its own timeout, and
+    ``open`` refuses until then. Both raise DeviceError; subclasses leave the camera's name out.
     """
 
     live = True
@@ -49,13 +71,11 @@ class OpenCvCamera(Source):
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
-        """Start the reading thread; see the class for what is raised."""
         quiet_opencv()
         if self._thread is not None and self._thread.is_alive():
-            raise DeviceError(
-                f"{self.name}: the driver is still blocked in the last connection to the camera",
-                "switch the camera off and on, or restart the service",
-            )
+            blocked = "the driver is still blocked in the last connection to the camera"
+            remedy = "switch the camera off and on, or restart the service"
+            raise DeviceError(f"{self.name}: {blocked}", remedy)
         self._frames = frames = Channel[Frame](1, lossy=True)
         settled = threading.Event()
         self._thread = threading.Thread(
@@ -68,11 +88,9 @@ class OpenCvCamera(Source):
             frames.get(0)  # raises what ended the thread
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the newest frame not read yet; see the class for what is raised."""
-        try:
+        with suppress(Closed):
             return self._frames.get(timeout_s)
-        except Closed:
-            return None
+        return None
 
     def close(self) -> None:
         """Stop the reading thread, which then releases the camera."""
@@ -86,7 +104,7 @@ class OpenCvCamera(Source):
 
     @abstractmethod
     def _lost(self, waited_s: float) -> DeviceError:
-        """Return why there are no more images, after waiting so long for the next."""
+        """Return why there are no more images, after ``waited_s`` seconds for the next."""
 
     def _image(self, capture: cv2.VideoCapture) -> Image | None:
         """Return the grabbed image, (height, width, 3) BGR; None for one that is damaged."""
@@ -100,8 +118,7 @@ class OpenCvCamera(Source):
             try:
                 settled.set()
                 while not frames.closed:
-                    frame = self._next(capture)
-                    if frame is not None:
+                    if frame := self._next(capture):
                         frames.put(frame)
             finally:
                 capture.release()
@@ -118,9 +135,8 @@ class OpenCvCamera(Source):
         begun_s = time.monotonic()
         if not capture.grab():
             raise self._lost(time.monotonic() - begun_s)
-        captured_ns, captured_at = capture_times()
+        times = capture_times()
         image = self._image(capture)
         if image is None:
             return None
-        number = next(self._numbers)
-        return Frame(image, PixelFormat.BGR, self.name, number, captured_ns, captured_at)
+        return Frame(image, PixelFormat.BGR, self.name, next(self._numbers), *times)

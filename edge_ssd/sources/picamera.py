@@ -7,6 +7,7 @@ what the frames carry.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import time
@@ -14,7 +15,6 @@ from collections.abc import Mapping
 from concurrent.futures import TimeoutError as JobTimeoutError  # the builtin from Python 3.11 on
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -26,13 +26,10 @@ from edge_ssd.errors import ConfigError, DeviceError, EdgeSsdError, Problem
 from edge_ssd.options import require
 from edge_ssd.sources import picamera_checks
 from edge_ssd.sources.base import Source, SourceOptions, capture_times
-from edge_ssd.sources.picamera_checks import choose
-from edge_ssd.sources.picamera_controls import control_problems, frame_duration
-from edge_ssd.sources.picamera_faults import explained, import_picamera2
 from edge_ssd.types import Frame, PixelFormat
 
+# The shorter side of the lores stream by default: SSD models take 300 or 320.
 _LORES_PIXELS = 320
-"""The shorter side of the lores stream by default: SSD models take 300 or 320."""
 
 _CANCEL_S = 1.0
 
@@ -123,18 +120,10 @@ class PiCameraOptions(SourceOptions):
         ratio = min(1.0, _LORES_PIXELS / min(self.width, self.height))
         return int(self.width * ratio) // 2 * 2, int(self.height * ratio) // 2 * 2
 
-    @property
-    def flips(self) -> tuple[bool, bool]:
-        """Whether the camera must mirror left to right, and top to bottom."""
-        turned = self.rotation == 180
-        return self.hflip != turned, self.vflip != turned
-
     def make(self, name: str) -> PiCameraSource:
-        """Return the source; see SourceOptions."""
         return PiCameraSource(name, self)
 
     def checks(self) -> tuple[Check, ...]:
-        """Return what ``edge-ssd doctor`` examines."""
         return picamera_checks.checks(self.camera)
 
 
@@ -157,13 +146,12 @@ class PiCameraSource(Source):
         self._mapped_array: Any = None
         self._stream: _Stream | None = None
         self._job: Any = None
-        self._number = 0
+        self._numbers = itertools.count()
 
     def open(self) -> None:
-        """Start the camera; see the class for what is raised."""
-        picamera2, libcamera = import_picamera2()
+        picamera2, libcamera = picamera_checks.import_picamera2()
         cameras = picamera2.Picamera2.global_camera_info()
-        number = choose(self._options.camera, cameras, f"{self.name}: ")
+        number = picamera_checks.choose(self._options.camera, cameras, f"{self.name}: ")
         self._mapped_array = picamera2.MappedArray
         # Made in two steps, so that what a failing one leaves open can be closed.
         self._camera = picamera2.Picamera2.__new__(picamera2.Picamera2)
@@ -171,44 +159,41 @@ class PiCameraSource(Source):
             self._camera.__init__(number)
             self._configure(libcamera)
             self._camera.start()
-        except EdgeSsdError:
+        except (EdgeSsdError, RuntimeError, OSError) as error:
             self.close()
-            raise
-        except (RuntimeError, OSError) as error:
-            self.close()
-            raise explained(f"{self.name}: camera {self._options.camera}", error) from error
+            if isinstance(error, EdgeSsdError):
+                raise
+            title = f"{self.name}: camera {self._options.camera}"
+            raise picamera_checks.explained(title, error) from error
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the newest frame not read yet; waits for one where there is none."""
         try:
             request = self._next_request(timeout_s)
             if request is None:
                 return None
             try:
-                image = self._image(request)
-                metadata = request.get_metadata()
+                return self._frame(request)
             finally:
                 request.release()
         except RuntimeError as error:  # of picamera2 or libcamera
             raise DeviceError(f"{self.name}: {error}", "check the camera and its cable") from error
-        return self._frame(image, metadata)
 
     def close(self) -> None:
-        """Stop the camera and release its buffers."""
-        camera, self._camera = self._camera, None
-        job, self._job = self._job, None
-        if camera is None:
-            return
-        if job is not None:
-            # A request that still comes would belong to nobody, and its buffer be lost.
+        camera, job = self._camera, self._job
+        self._camera = self._job = None
+        if job:
+            # Nothing else would release the buffer of a request that still comes.
             with suppress(Exception):
                 camera.cancel_all_and_flush()
                 job.get_result(timeout=_CANCEL_S).release()
-        _close(camera)
+        if camera:
+            _close(camera)
 
     def _configure(self, libcamera: Any) -> None:
         """Configure both streams, and read back what they really are."""
-        camera, options, (hflip, vflip) = self._camera, self._options, self._options.flips
+        camera, options = self._camera, self._options
+        turned = options.rotation == 180
+        hflip, vflip = options.hflip != turned, options.vflip != turned
         asked = camera.create_preview_configuration(
             main={"size": (options.width, options.height), "format": "YUV420"},
             lores={"size": options.lores_size, "format": options.lores_format},
@@ -220,24 +205,20 @@ class PiCameraSource(Source):
         camera.configure(asked)
         given = camera.camera_configuration()
         if (given["transform"].hflip, given["transform"].vflip) != (hflip, vflip):
-            problem = Problem("source.rotation", "this camera can neither rotate nor flip",
-                              "set it to 0, and no flips")  # fmt: skip
-            raise ConfigError([problem])
+            text = "this camera can neither rotate nor flip"
+            raise ConfigError([Problem("source.rotation", text, "set it to 0, and no flips")])
         self._stream = _Stream.of(given["lores"])
         if self._stream.format not in _FORMATS:
-            raise DeviceError(
-                f"{self.name}: the camera gives {self._stream}, an unknown format",
-                "use `type: usb` for a webcam",
-            )
+            problem = f"{self.name}: the camera gives {self._stream}, an unknown format"
+            raise DeviceError(problem, "use `type: usb` for a webcam")
         log.info("%s: camera %s gives %s", self.name, options.camera, self._stream)
         self._set_controls(camera.camera_controls)
 
     def _set_controls(self, advertised: Mapping[str, Any]) -> None:
         controls = self._options.controls
-        problems = control_problems(controls, advertised)
-        if problems:
+        if problems := picamera_checks.control_problems(controls, advertised):
             raise ConfigError(problems)
-        duration, warning = frame_duration(self._options.fps, advertised)
+        duration, warning = picamera_checks.frame_duration(self._options.fps, advertised)
         if warning:
             log.warning("%s: %s", self.name, warning)
         self._camera.set_controls(duration | controls)
@@ -254,40 +235,30 @@ class PiCameraSource(Source):
         self._job = None
         return request
 
-    def _image(self, request: Any) -> NDArray[np.uint8]:
+    def _frame(self, request: Any) -> Frame:
         stream = _Stream.of(request.config["lores"])
         if stream != self._stream:
-            raise DeviceError(
-                f"{self.name}: the camera changed from {self._stream} to {stream}",
-                "another program may have configured it",
-            )
+            problem = f"{self.name}: the camera changed from {self._stream} to {stream}"
+            raise DeviceError(problem, "another program may have configured it")
         with self._mapped_array(request, "lores", reshape=False, write=False) as mapped:
-            return stream.copy(mapped.array)
-
-    def _frame(self, image: NDArray[np.uint8], metadata: Mapping[str, Any]) -> Frame:
-        assert self._stream is not None
-        pixel_format, _ = _FORMATS[self._stream.format]
-        size = (self._stream.width, self._stream.height) if pixel_format.planar else None
-        captured_ns, captured_at = _capture_times(metadata.get("SensorTimestamp"))
-        number, self._number = self._number, self._number + 1
-        return Frame(image, pixel_format, self.name, number, captured_ns, captured_at, size=size)
+            image = stream.copy(mapped.array)
+        pixel_format, _ = _FORMATS[stream.format]
+        size = (stream.width, stream.height) if pixel_format.planar else None
+        times = capture_times(_monotonic_ns(request.get_metadata().get("SensorTimestamp")))
+        return Frame(image, pixel_format, self.name, next(self._numbers), *times, size=size)
 
 
-def _capture_times(sensor_ns: int | None) -> tuple[int, datetime]:
-    """Return when the sensor took the image, as ``capture_times`` gives it.
+def _monotonic_ns(sensor_ns: int | None) -> int | None:
+    """Return when the sensor took the image, by the monotonic clock.
 
-    sensor_ns: CLOCK_BOOTTIME, which unlike the monotonic clock runs while suspended; None,
-        where the camera does not report it, stands for now.
+    sensor_ns: by CLOCK_BOOTTIME, which unlike the monotonic clock runs while suspended; None
+        where the camera does not report it.
     """
-    now_ns, now = capture_times()
-    if sensor_ns is None:
-        return now_ns, now
     # An interruption between the two readings makes the difference too large, never too small.
     ahead_ns = min(
         -time.monotonic_ns() + time.clock_gettime_ns(time.CLOCK_BOOTTIME) for _ in range(3)
     )
-    captured_ns = min(sensor_ns - ahead_ns, now_ns)
-    return captured_ns, now - timedelta(microseconds=(now_ns - captured_ns) / 1000)
+    return None if sensor_ns is None else sensor_ns - ahead_ns
 
 
 def _close(camera: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from edge_ssd.errors import InputError
@@ -42,11 +43,9 @@ class RecordedSource(ImageSource):
         if not _is_video(file):
             return super()._count(file)
         # Opened again when its turn comes: many open videos would fill the memory.
-        video = VideoSource(self.name, VideoOptions(path=file))
-        video.open()
-        count = video.frame_count
-        video.close()
-        return count
+        with closing(VideoSource(self.name, VideoOptions(path=file))) as video:
+            video.open()
+            return video.frame_count
 
     def _frames_of(self, file: Path) -> Iterator[Frame]:
         if _is_video(file):
@@ -58,10 +57,8 @@ def _expand(path: Path) -> list[Path]:
     if is_folder(path):
         return list_folder(path, _KNOWN_EXTENSIONS)
     if path.suffix.lower() not in _KNOWN_EXTENSIONS:
-        raise InputError(
-            f"{path} is neither an image nor a video of a known format",
-            f"known are {', '.join(_KNOWN_EXTENSIONS)}",
-        )
+        problem = f"{path} is neither an image nor a video of a known format"
+        raise InputError(problem, f"known are {', '.join(_KNOWN_EXTENSIONS)}")
     return [path]
 
 

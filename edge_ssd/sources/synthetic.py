@@ -1,8 +1,7 @@
 """A synthetic camera: the fake that tests and ``bench`` use, with faults on request.
 
 Everything it gives follows from its options and its clock. Each frame carries its number in its
-pixels; ``frame_number`` reads it back, so that a test can prove that no frame was lost, doubled
-or torn.
+pixels, so that a test can prove that no frame was lost, doubled or torn.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal, cast
 
@@ -21,7 +19,7 @@ from pydantic import Field
 
 from edge_ssd.errors import DeviceError
 from edge_ssd.options import Options
-from edge_ssd.sources.base import EndOfStream, Source, SourceOptions, naming_option
+from edge_ssd.sources.base import EndOfStream, Source, SourceOptions, capture_times, naming_option
 from edge_ssd.sources.images import IMAGE_EXTENSIONS, list_folder, read_image
 from edge_ssd.types import Frame, PixelFormat
 
@@ -47,7 +45,7 @@ class FaultOptions(Options):
     duration_s: float = Field(default=0.0, ge=0, le=1_000_000)
     """How long a stall or an error lasts, in seconds."""
     every: int | None = Field(default=None, ge=1)
-    """Repeat after so many frames; null for once."""
+    """Repeat after this many frames; null for once."""
 
     def hits(self, number: int) -> bool:
         """Whether it happens at frame ``number``."""
@@ -66,16 +64,15 @@ class SyntheticOptions(SourceOptions):
     fps: float | None = Field(default=30.0, ge=0.001, le=1_000_000)
     """Frames per second; null for each frame as soon as it is asked for."""
     frame_limit: int | None = Field(default=None, ge=1)
-    """End after so many frames; null for never."""
+    """End after this many frames; null for never."""
     live: bool = True
-    """Behave as a camera: frames that nobody takes in time are lost; false for a recording."""
+    """Behave as a camera: frames not taken in time are lost; false for a recording."""
     images: Path | None = None
     """Show the images of this folder in turn, scaled, instead of shapes."""
     faults: tuple[FaultOptions, ...] = ()
     """Faults to simulate, for tests."""
 
     def make(self, name: str) -> SyntheticSource:
-        """Return the source; see SourceOptions."""
         if self.images:
             with naming_option("images"):
                 list_folder(self.images, IMAGE_EXTENSIONS)
@@ -85,16 +82,13 @@ class SyntheticOptions(SourceOptions):
 class SyntheticSource(Source):
     """Moving shapes, or images in a loop, at a camera's pace; frames are BGR.
 
-    A live one takes frame n n periods after ``open`` whether anyone reads or not, and a late
-    reader gets the newest. Numbers count the frames taken, so a gap shows what was missed. One
-    that is not live never skips: a late reader gets the next frame at once, and catches up.
-
-    clock, wait: monotonic nanoseconds, and ``threading.Event.wait`` or the like; a test
-    passes its own.
-
+    A live one takes frame n n periods after ``open``, and a late reader gets the newest: numbers
+    count the frames taken, so a gap shows what was missed. One that is not live never skips.
     ``close`` from another thread wakes a waiting ``read``, which then returns None. A live
     source that is opened again continues with the next number and without the stall it was in,
     so that a fault happens once and no number comes twice; any other starts over.
+
+    clock, wait: monotonic nanoseconds, and ``threading.Event.wait``; tests pass their own.
 
     Raises InputError (``open``) for an unreadable image, DeviceError (``open``, ``read``) where
     a fault says so.
@@ -111,8 +105,6 @@ class SyntheticSource(Source):
         self.live = options.live
         self._options = options
         self._period_ns = round(1e9 / options.fps) if options.fps else None
-        self._frame_limit = options.frame_limit
-        self._faults = options.faults
         self._clock = clock
         self._wait = wait
         self._closed = threading.Event()
@@ -123,7 +115,6 @@ class SyntheticSource(Source):
         self._skipped = 0
 
     def open(self) -> None:
-        """Start the camera; its next frame is due immediately."""
         self._raise_if_broken()
         if not self._canvases:
             self._canvases = self._make_canvases()
@@ -135,46 +126,48 @@ class SyntheticSource(Source):
             self._due_ns += self._stall_ns(0)
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Wait for the next frame; None when it is not due in time or ``close`` was called."""
         self._raise_if_broken()
         self._skip_what_is_late()
-        if self._frame_limit is not None and self._number >= self._frame_limit:
+        if self.frame_count is not None and self._number >= self.frame_count:
             raise EndOfStream
         wait_s = (self._due_ns - self._clock()) / 1e9
-        woken = self._wait(self._closed, min(wait_s, timeout_s)) if wait_s > 0 else False
-        if woken or self._closed.is_set() or wait_s > timeout_s:
+        if wait_s > 0:
+            self._wait(self._closed, min(wait_s, timeout_s))
+        if self._closed.is_set() or wait_s > timeout_s:
             return None
         number, due_ns = self._number, self._due_ns
         self._advance()
-        if self._struck("error", number):
-            self._break(number)
+        if errors := self._hits("error", number):
+            lasting_s = max(fault.duration_s for fault in errors)
+            self._broken_until_ns = self._clock() + round(1e9 * lasting_s)
+            raise DeviceError(f"{self.name}: the camera failed at frame {number}", "open it again")
         return self._frame(number, due_ns)
 
     def close(self) -> None:
-        """Stop the camera and wake a thread that waits in ``read``."""
         self._closed.set()
 
     @property
     def frame_count(self) -> int | None:
         """How many frames the camera will take, ``skipped`` ones included."""
-        return self._frame_limit
+        return self._options.frame_limit
 
     @property
     def skipped(self) -> int:
-        """Frames that the camera took and nobody can read: dropped, or not fetched in time."""
+        """Frames that were dropped in the camera, or not fetched in time."""
         return self._skipped
 
     def _make_canvases(self) -> list[NDArray[np.uint8]]:
-        folder, size = self._options.images, (self._options.width, self._options.height)
-        if folder is None:
-            return [_background(*size)]
-        paths = list_folder(folder, IMAGE_EXTENSIONS)
-        return [cast("NDArray[np.uint8]", cv2.resize(read_image(path), size)) for path in paths]
+        folder, width, height = self._options.images, self._options.width, self._options.height
+        if folder is None:  # a dark diagonal gradient
+            ramp = np.add.outer(np.linspace(40, 110, height), np.linspace(0, 60, width))
+            return [np.repeat(ramp.astype(np.uint8)[:, :, None], 3, axis=2)]
+        images = map(read_image, list_folder(folder, IMAGE_EXTENSIONS))
+        return [cast("NDArray[np.uint8]", cv2.resize(image, (width, height))) for image in images]
 
     def _skip_what_is_late(self) -> None:
-        while self._number != self._frame_limit:
-            if not (self._struck("drop", self._number) or self._overtaken()):
-                return
+        while self._number != self.frame_count and (
+            self._hits("drop", self._number) or self._overtaken()
+        ):
             self._skipped += 1
             self._advance()
 
@@ -183,9 +176,9 @@ class SyntheticSource(Source):
         return (
             self.live
             and self._period_ns is not None
-            and self._number + 1 != self._frame_limit
+            and self._number + 1 != self.frame_count
             and self._following_due_ns() <= self._clock()
-            and not self._struck("error", self._number)
+            and not self._hits("error", self._number)
         )
 
     def _advance(self) -> None:
@@ -197,17 +190,10 @@ class SyntheticSource(Source):
         return taken_ns + self._stall_ns(self._number + 1)
 
     def _stall_ns(self, number: int) -> int:
-        return round(
-            1e9 * sum(f.duration_s for f in self._faults if f.kind == "stall" and f.hits(number))
-        )
+        return round(1e9 * sum(fault.duration_s for fault in self._hits("stall", number)))
 
-    def _struck(self, kind: FaultKind, number: int) -> bool:
-        return any(fault.kind == kind and fault.hits(number) for fault in self._faults)
-
-    def _break(self, number: int) -> None:
-        lasting_s = max(f.duration_s for f in self._faults if f.kind == "error" and f.hits(number))
-        self._broken_until_ns = self._clock() + round(1e9 * lasting_s)
-        raise DeviceError(f"{self.name}: the camera failed at frame {number}", "open it again")
+    def _hits(self, kind: FaultKind, number: int) -> list[FaultOptions]:
+        return [each for each in self._options.faults if each.kind == kind and each.hits(number)]
 
     def _raise_if_broken(self) -> None:
         if self._broken_until_ns is not None and self._clock() < self._broken_until_ns:
@@ -215,43 +201,16 @@ class SyntheticSource(Source):
 
     def _frame(self, number: int, due_ns: int) -> Frame:
         canvas = self._canvases[number % len(self._canvases)]
-        if self._struck("wrong-size", number):
-            image = np.repeat(np.repeat(canvas, 2, axis=0), 2, axis=1)
-        else:
-            image = canvas.copy()
+        doubled = self._hits("wrong-size", number)
+        image = canvas.repeat(2, axis=0).repeat(2, axis=1) if doubled else canvas.copy()
         if self._options.images is None:
             _draw_shapes(image, number)
-        _write_number(image, number)
-        now_ns = self._clock()
-        captured_ns = due_ns if self.live and self._period_ns is not None else now_ns
-        age = timedelta(microseconds=(now_ns - captured_ns) / 1000)
-        captured_at = datetime.now(timezone.utc) - age
-        return Frame(image, PixelFormat.BGR, self.name, number, captured_ns, captured_at)
-
-
-def frame_number(image: NDArray[np.uint8]) -> int:
-    """Read the number that a (height, width, 3) synthetic frame carries.
-
-    Raises ValueError when its first and last rows disagree (a torn frame), or it has none.
-    """
-    first, last = image[0, :_NUMBER_BITS, 0], image[-1, :_NUMBER_BITS, 0]
-    if not np.isin(first, (0, 255)).all() or len(first) < _NUMBER_BITS:
-        raise ValueError("the image carries no frame number")
-    if not np.array_equal(first, last):
-        raise ValueError("the image is torn: its first and last rows are of different frames")
-    return int(np.packbits(first > 0).view(">u4")[0])
-
-
-def _write_number(image: NDArray[np.uint8], number: int) -> None:
-    # Black and white pixels, highest bit first, at both ends so that a torn frame shows.
-    bits = np.unpackbits(np.array([number], ">u4").view(np.uint8))
-    image[0, :_NUMBER_BITS] = image[-1, :_NUMBER_BITS] = (bits * 255)[:, None]
-
-
-def _background(width: int, height: int) -> NDArray[np.uint8]:
-    """Return a dark diagonal gradient."""
-    ramp = np.add.outer(np.linspace(40, 110, height), np.linspace(0, 60, width))
-    return np.repeat(ramp.astype(np.uint8)[:, :, None], 3, axis=2)
+        # Black and white pixels, highest bit first, at both ends so that a torn frame shows.
+        bits = np.unpackbits(np.array([number], ">u4").view(np.uint8))
+        image[0, :_NUMBER_BITS] = image[-1, :_NUMBER_BITS] = (bits * 255)[:, None]
+        paced = self.live and self._period_ns is not None
+        times = capture_times(due_ns if paced else None, self._clock)
+        return Frame(image, PixelFormat.BGR, self.name, number, *times)
 
 
 def _draw_shapes(image: NDArray[np.uint8], number: int) -> None:

@@ -6,19 +6,19 @@ import logging
 import os
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from edge_ssd.checks import Check, Finding, System, fail, ok, skipped
+from edge_ssd.checks import Check, Finding, System, fail, may_use, ok, skipped
 from edge_ssd.errors import DeviceError
 from edge_ssd.files import hidden, remedy
 from edge_ssd.holders import holders
-from edge_ssd.sources.base import SourceOptions
-from edge_ssd.sources.camera_checks import DEVICE, in_use, usable
+from edge_ssd.sources.base import DEVICE, SourceOptions, in_use, usable
 from edge_ssd.sources.opencv import Image, OpenCvCamera
-from edge_ssd.sources.v4l2 import CONVERTED, to_bgr
 
 BY_ID = Path("/dev/v4l/by-id")
 """Where udev names cameras by maker, model and serial number."""
@@ -36,6 +36,30 @@ _NAMES = {
     cv2.CAP_PROP_FRAME_HEIGHT: "the height",
     cv2.CAP_PROP_FPS: "the rate",
 }
+
+# OpenCV's conversion to BGR, rows of bytes per two rows of pixels, and bytes per pixel in a row.
+_FORMATS: dict[str, tuple[int | None, int, int]] = {
+    "YUYV": (cv2.COLOR_YUV2BGR_YUYV, 2, 2),
+    "YUY2": (cv2.COLOR_YUV2BGR_YUY2, 2, 2),
+    "YVYU": (cv2.COLOR_YUV2BGR_YVYU, 2, 2),
+    "UYVY": (cv2.COLOR_YUV2BGR_UYVY, 2, 2),
+    "NV12": (cv2.COLOR_YUV2BGR_NV12, 3, 1),
+    "NV21": (cv2.COLOR_YUV2BGR_NV21, 3, 1),
+    "YU12": (cv2.COLOR_YUV2BGR_I420, 3, 1),
+    "YV12": (cv2.COLOR_YUV2BGR_YV12, 3, 1),
+    "GREY": (cv2.COLOR_GRAY2BGR, 2, 1),
+    "RGB3": (cv2.COLOR_RGB2BGR, 2, 3),
+    "BGR3": (None, 2, 3),
+}
+_JPEG = ("MJPG", "JPEG")
+
+_CONVERTED = {
+    "YUYV", "UYVY", "NV12", "NV21", "YU12", "YV12", "411P", *_JPEG, "RGB3", "BGR3", "GREY",
+    "Y10", "Y16", "BA81", "GBRG", "S910",
+}  # fmt: skip
+"""What OpenCV 4.6 to 5 converts to BGR; it may give other formats the shape of BGR."""
+if int(cv2.__version__.split(".")[0]) >= 5:
+    _CONVERTED |= {"GRBG", "RGGB", "XR24", "AR24", "Y12"}
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +80,9 @@ class UsbOptions(SourceOptions):
     """The camera's format, such as MJPG (little USB traffic) or YUYV (little work)."""
 
     def make(self, name: str) -> UsbCamera:
-        """Return the source; see SourceOptions."""
         return UsbCamera(name, self)
 
     def checks(self) -> tuple[Check, ...]:
-        """Return what ``edge-ssd doctor`` examines."""
         return (
             Check("camera", self._connected, "path", exit_code=DEVICE),
             Check("camera devices", self._usable, "path", exit_code=DEVICE, rights=True),
@@ -90,13 +112,14 @@ class UsbCamera(OpenCvCamera):
     def __init__(self, name: str, options: UsbOptions) -> None:
         super().__init__(name)
         self._device = options.path
-        fourcc = options.fourcc
-        self._wanted: dict[int, float | None] = {
-            cv2.CAP_PROP_FOURCC: None if fourcc is None else cv2.VideoWriter.fourcc(*fourcc),
+        fourcc = cv2.VideoWriter.fourcc(*options.fourcc) if options.fourcc else None
+        wanted: dict[int, float | None] = {
+            cv2.CAP_PROP_FOURCC: fourcc,
             cv2.CAP_PROP_FRAME_WIDTH: options.width,
             cv2.CAP_PROP_FRAME_HEIGHT: options.height,
             cv2.CAP_PROP_FPS: options.fps,
         }
+        self._wanted = {option: value for option, value in wanted.items() if value is not None}
         self._warned = ""
 
     def _connect(self) -> cv2.VideoCapture:
@@ -106,23 +129,23 @@ class UsbCamera(OpenCvCamera):
         if capture.isOpened():
             # In this order: the format decides which sizes there are, both which rates.
             for option, value in self._wanted.items():
-                if value is not None:
-                    capture.set(option, value)
+                capture.set(option, value)
         if not capture.isOpened():
             capture.release()
             raise self._refused()
-        if _fourcc(capture) not in CONVERTED:
+        if _fourcc(capture) not in _CONVERTED:
             capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         self._warn_of_differences(capture)
         return capture
 
     def _lost(self, waited_s: float) -> DeviceError:
-        if self._is_removed():
+        removed_by_s = time.monotonic() + _REMOVAL_S
+        while self._device.exists() and time.monotonic() < removed_by_s:
+            time.sleep(0.01)
+        if not self._device.exists():
             return DeviceError(f"{self._device} was unplugged", _connected_cameras())
-        return DeviceError(
-            f"{self._device} gave no image for {waited_s:.1f} s",
-            "check the cable, the power supply and the USB hub",
-        )
+        problem = f"{self._device} gave no image for {waited_s:.1f} s"
+        return DeviceError(problem, "check the cable, the power supply and the USB hub")
 
     def _image(self, capture: cv2.VideoCapture) -> Image | None:
         try:
@@ -134,75 +157,78 @@ class UsbCamera(OpenCvCamera):
         width = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         height = int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         try:
-            return to_bgr(raw, _fourcc(capture), width, height)
+            return _to_bgr(raw, _fourcc(capture), width, height)
         except ValueError as error:
-            raise DeviceError(
-                f"{self._device} gives {error}",
-                "set source.fourcc to one that `v4l2-ctl --list-formats` lists, such as MJPG",
-            ) from None
-
-    def _is_removed(self) -> bool:
-        deadline_s = time.monotonic() + _REMOVAL_S
-        while self._device.exists():
-            if time.monotonic() > deadline_s:
-                return False
-            time.sleep(0.01)
-        return True
+            other = "set source.fourcc to one that `v4l2-ctl --list-formats` lists, such as MJPG"
+            raise DeviceError(f"{self._device} gives {error}", other) from None
 
     def _check_device(self) -> None:
-        error = hidden(self._device)
-        if error:
-            problem = f"{self._device}: {error.strerror}"
-            raise DeviceError(problem, remedy(self._device, error))
-        if not self._device.exists():
-            raise DeviceError(f"{self._device} does not exist", _connected_cameras())
-        if not self._device.is_char_device():
-            raise DeviceError(f"{self._device} is not a device", _connected_cameras())
-        if not os.access(self._device, os.R_OK | os.W_OK, effective_ids=True):
-            raise DeviceError(
-                f"{self._device} may not be used by this user",
-                "add the user to the group video",
-            )
+        device = self._device
+        if error := hidden(device):
+            raise DeviceError(f"{device}: {error.strerror}", remedy(device, error))
+        if not device.is_char_device():
+            problem = "is not a device" if device.exists() else "does not exist"
+            raise DeviceError(f"{device} {problem}", _connected_cameras())
+        if not may_use(device):
+            problem = f"{device} may not be used by this user"
+            raise DeviceError(problem, "add the user to the group video")
 
     def _refused(self) -> DeviceError:
-        used_by = holders(str(self._device.resolve()))
-        if used_by:
-            return DeviceError(
-                f"{self._device} is in use by {', '.join(used_by)}",
-                "stop that, or choose another camera",
-            )
-        return DeviceError(
-            f"{self._device} gives no images",
-            "a camera has several devices, of which one gives images: try the one ending in "
-            f"index0; {_connected_cameras()}",
-        )
+        if used_by := holders(str(self._device.resolve())):
+            problem = f"{self._device} is in use by {', '.join(used_by)}"
+            return DeviceError(problem, "stop that, or choose another camera")
+        several = "a camera has several devices, of which one gives images"
+        index0 = f"{several}: try the one ending in index0; {_connected_cameras()}"
+        return DeviceError(f"{self._device} gives no images", index0)
 
     def _warn_of_differences(self, capture: cv2.VideoCapture) -> None:
         """Warn, once for the same differences, where the camera gives something else."""
-        differences = []
-        for option, wanted in self._wanted.items():
-            given = capture.get(option)
-            # Cameras report 29.97 for 30; some report 0 for unknown.
-            if wanted is not None and given and abs(wanted - given) >= 0.5:
-                word, given_text = _NAMES[option], _text(option, given)
-                differences.append(f"{word} {given_text} instead of {_text(option, wanted)}")
-        warning = ", ".join(differences)
+        given = {option: capture.get(option) for option in self._wanted}
+        # Cameras report 29.97 for 30; some report 0 for unknown.
+        warning = ", ".join(
+            f"{_NAMES[option]} {_text(option, given[option])} instead of {_text(option, wanted)}"
+            for option, wanted in self._wanted.items()
+            if given[option] and abs(wanted - given[option]) >= 0.5
+        )
         if warning and warning != self._warned:
             log.warning("%s: %s gives %s", self.name, self._device, warning)
         self._warned = warning
 
 
-def _fourcc_text(code: float) -> str:
-    """Return the four letters of a format code, such as MJPG."""
-    return int(code).to_bytes(4, "little", signed=int(code) < 0).decode("latin-1").strip()
+def _to_bgr(raw: NDArray[Any], fourcc: str, width: int, height: int) -> Image | None:
+    """Return one image as (height, width, 3) uint8 BGR; None for a damaged JPEG.
 
+    raw: what OpenCV gave: (height, width, 3), which is BGR for the formats in _CONVERTED, or the
+        camera's bytes in any shape.
+    fourcc, width, height: what the camera reports to send.
 
-def _fourcc(capture: cv2.VideoCapture) -> str:
-    return _fourcc_text(capture.get(cv2.CAP_PROP_FOURCC))
+    Raises ValueError, with what came, for data in an unknown format.
+    """
+    if raw.dtype != np.uint8:
+        raise ValueError(f"{raw.dtype} numbers of shape {raw.shape}, an unknown format")
+    if raw.ndim == 3 and raw.shape[2] == 3 and fourcc in _CONVERTED:
+        return cast("Image", raw)
+    data = np.ascontiguousarray(raw).reshape(-1)
+    if fourcc in _JPEG:
+        return cast("Image | None", cv2.imdecode(data, cv2.IMREAD_COLOR))
+    code, rows, pixel_bytes = _FORMATS.get(fourcc, (None, 0, 0))
+    shape = (height * rows // 2, width, pixel_bytes)
+    if fourcc not in _FORMATS or data.size != np.prod(shape):
+        size = f"{width}x{height}"
+        raise ValueError(f"{data.size} bytes per image of {size} {fourcc}, an unknown format")
+    image = data.reshape(shape)
+    return image if code is None else cast("Image", cv2.cvtColor(image, code))
 
 
 def _text(option: int, value: float) -> str:
-    return _fourcc_text(value) if option == cv2.CAP_PROP_FOURCC else f"{value:g}"
+    """Return an option's value in words: a format as its four letters, such as MJPG."""
+    if option != cv2.CAP_PROP_FOURCC:
+        return f"{value:g}"
+    return int(value).to_bytes(4, "little", signed=value < 0).decode("latin-1").strip()
+
+
+def _fourcc(capture: cv2.VideoCapture) -> str:
+    return _text(cv2.CAP_PROP_FOURCC, capture.get(cv2.CAP_PROP_FOURCC))
 
 
 def _connected_cameras(system: System | None = None) -> str:

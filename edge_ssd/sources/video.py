@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from pathlib import Path
 from typing import Literal, cast
@@ -11,15 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ssd.errors import InputError
-from edge_ssd.sources.base import (
-    EndOfStream,
-    Source,
-    SourceOptions,
-    capture_times,
-    naming_option,
-)
+from edge_ssd.sources.base import EndOfStream, Source, SourceOptions, capture_times, naming_option
 from edge_ssd.sources.images import check_readable, is_folder
-from edge_ssd.sources.quiet import one_thread, quiet_opencv
+from edge_ssd.sources.opencv import one_thread, quiet_opencv
 from edge_ssd.types import Frame, PixelFormat
 
 VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
@@ -27,7 +22,7 @@ VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".t
 # The header's length is only believed to be wrong when more than this share is missing.
 _MISSING_SHARE = 0.1
 
-_logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class VideoOptions(SourceOptions):
@@ -40,7 +35,6 @@ class VideoOptions(SourceOptions):
     """Start again after the last frame; frame numbers keep counting."""
 
     def make(self, name: str) -> VideoSource:
-        """Return the source; see SourceOptions."""
         with naming_option("path"):
             _check_file(self.path)
         return VideoSource(name, self)
@@ -60,39 +54,32 @@ class VideoSource(Source):
 
     def __init__(self, name: str, options: VideoOptions) -> None:
         super().__init__(name)
-        self._path = options.path
-        self._loop = options.loop
+        self._path, self._loop = options.path, options.loop
         self._capture: cv2.VideoCapture | None = None
         self._first: NDArray[np.uint8] | None = None
-        self._number = 0
+        self._numbers = itertools.count()
         self._position_ms = 0.0
         self._warned = False
 
     def open(self) -> None:
-        """Open the file and decode its first frame; see the class for what is raised."""
         quiet_opencv()
-        self._number = 0
+        self._numbers = itertools.count()
         self._rewind()
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the next frame; the timeout is not needed, files never stall for long."""
         image = self._decode()
         if image is None:
             self._warn_if_broken_off()
-            if not self._loop:
-                raise EndOfStream
-            self._rewind()
-            image = self._decode()
+            if self._loop:
+                self._rewind()
+                image = self._decode()
         if image is None:
             raise EndOfStream
-        number, self._number = self._number, self._number + 1
-        return Frame(
-            image, PixelFormat.BGR, self.name, number, *capture_times(), str(self._path),
-            position_s=self._position_ms / 1000,
-        )  # fmt: skip
+        number, path = next(self._numbers), str(self._path)
+        times, position_s = capture_times(), self._position_ms / 1000
+        return Frame(image, PixelFormat.BGR, self.name, number, *times, path, position_s=position_s)
 
     def close(self) -> None:
-        """Close the file."""
         if self._capture is not None:
             self._capture.release()
         self._capture = self._first = None
@@ -137,13 +124,13 @@ class VideoSource(Source):
             return
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         fps = self._capture.get(cv2.CAP_PROP_FPS)
-        if not (count > 0 and fps > 0):
+        if count <= 0 or fps <= 0:
             return
         duration_s, reached_s = count / fps, self._position_ms / 1000 + 1 / fps
         if reached_s < (1 - _MISSING_SHARE) * duration_s:
             self._warned = True
             problem = f"breaks off after {reached_s:.1f} of {duration_s:.1f} seconds"
-            _logger.warning("%s: the video %s", self._path, problem)
+            log.warning("%s: the video %s", self._path, problem)
 
 
 def _check_file(path: Path) -> None:

@@ -19,7 +19,7 @@ from edge_ssd.commands.detect.places import Places, clock
 from edge_ssd.commands.detect.summary import Summary
 from edge_ssd.sources.base import capture_times
 from edge_ssd.sources.images import ImageSource
-from edge_ssd.sources.quiet import quiet_opencv
+from edge_ssd.sources.opencv import quiet_opencv
 from edge_ssd.types import Detections, Frame, FrameResult, PixelFormat, Timing
 
 

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from support.frame_numbers import frame_number
 from support.inferring import changed
 from support.pipelines import Recorder, make_pipeline, synthetic
 from support.waiting import wait_for
@@ -15,7 +16,6 @@ from edge_ssd.inference.edgetpu import EdgeTpuBackend
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.subprocess import SubprocessBackend
 from edge_ssd.models.spec import ModelSpec
-from edge_ssd.sources.synthetic import frame_number
 from edge_ssd.types import RawHeads
 
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.frame_numbers import frame_number
 from support.pipelines import GatedDetector, Recorder, make_pipeline, small_spec, synthetic
 from support.waiting import wait_for
 
@@ -16,7 +17,7 @@ from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.sources.base import Source
-from edge_ssd.sources.synthetic import FaultOptions, frame_number
+from edge_ssd.sources.synthetic import FaultOptions
 from edge_ssd.types import Frame
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from support.frame_numbers import frame_number
 
 from edge_ssd.errors import DeviceError, InputError
 from edge_ssd.sources.base import EndOfStream, frames
@@ -16,7 +17,6 @@ from edge_ssd.sources.synthetic import (
     FaultOptions,
     SyntheticOptions,
     SyntheticSource,
-    frame_number,
 )
 from edge_ssd.types import Frame
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_ssd.errors import PublishError
 from edge_ssd.files import naming, replacing
-from edge_ssd.sources.quiet import quiet_opencv
+from edge_ssd.sources.opencv import quiet_opencv
 
 _DEFAULT_FPS = 25.0
 _PLAUSIBLE_FPS = 240.0  # more is the clock of a file whose frames come at varying intervals

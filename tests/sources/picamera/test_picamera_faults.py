@@ -18,16 +18,16 @@ from support.waiting import wait_for
 from edge_ssd.errors import DeviceError
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.pipeline import outage
-from edge_ssd.sources import picamera_faults
+from edge_ssd.sources import picamera_checks
 from edge_ssd.sources.picamera import PiCameraOptions, PiCameraSource
 
 
 def test_busy_names_who_has_it(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     rig.busy = True
-    monkeypatch.setattr(picamera_faults, "holders", lambda *_: ["rpicam-vid (pid 7)"])
+    monkeypatch.setattr(picamera_checks, "holders", lambda *_: ["rpicam-vid (pid 7)"])
     with pytest.raises(DeviceError, match=r"camera 0 is busy: rpicam-vid \(pid 7\) has it open"):
         PiCameraSource("door", PiCameraOptions()).open()
-    monkeypatch.setattr(picamera_faults, "holders", lambda *_: [])
+    monkeypatch.setattr(picamera_checks, "holders", lambda *_: [])
     with pytest.raises(DeviceError, match=r"is busy or broken: .* did not complete; .* fuser"):
         PiCameraSource("door", PiCameraOptions()).open()
 
