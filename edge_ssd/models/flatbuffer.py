@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from flatbuffers import Builder
 from numpy.typing import NDArray
 
 from edge_ssd.errors import ModelError
@@ -25,16 +26,18 @@ MAX_NAME = 20_000
 """Bytes of one name; TensorFlow joins the names of what it fuses, a thousand of them at most."""
 
 
+def damaged(what: str) -> ModelError:
+    """Return the error of a file that is not as it was written."""
+    return ModelError(f"the model file is damaged: {what}", "copy or download the file again")
+
+
 def _unpack(fmt: str, data: Data, position: int) -> Any:
     try:
         if position < 0:
             raise struct.error
         return struct.unpack_from(fmt, data, position)[0]
     except struct.error:
-        raise ModelError(
-            f"the model file is damaged: an offset points to byte {position} of {len(data)}",
-            "copy or download the file again",
-        ) from None
+        raise damaged(f"an offset points to byte {position} of {len(data)}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,8 @@ class Vector:
         """Return the elements as a read-only view of ``dtype`` (little-endian)."""
         size = np.dtype(dtype).itemsize * self.length
         if self.position + size > len(self.data):
-            raise ModelError(
-                f"the model file is damaged: {size} bytes at {self.position} "
-                f"reach past its end at {len(self.data)}",
-                "copy or download the file again",
-            )
+            end = len(self.data)
+            raise damaged(f"{size} bytes at {self.position} reach past its end at {end}")
         view = np.frombuffer(self.data, dtype, self.length, self.position)
         view.flags.writeable = False
         return view
@@ -62,21 +62,16 @@ class Vector:
         """Yield the tables that the elements point to."""
         # Zeros read as an empty table, so a wrong length in front of them could go on for ever.
         if self.length > MAX_TABLES:
-            raise ModelError(
-                f"the model file is damaged: it says that it has {self.length} tables in a row, "
-                f"and {MAX_TABLES} are the most that are read",
-                "copy or download the file again",
+            raise damaged(
+                f"it states {self.length} tables in a row, and {MAX_TABLES} are the most "
+                "that are read"
             )
-        for index in range(self.length):
-            yield self.table(index)
+        yield from map(self.table, range(self.length))
 
     def table(self, index: int) -> Table:
         """Return the table that element ``index`` points to."""
         if not 0 <= index < self.length:
-            raise ModelError(
-                f"the model file is damaged: element {index} of {self.length} is asked for",
-                "copy or download the file again",
-            )
+            raise damaged(f"element {index} of {self.length} is asked for")
         place = self.position + 4 * index
         return Table(self.data, place + _unpack("<I", self.data, place))
 
@@ -126,17 +121,11 @@ class Table:
         """Return a string field; an absent one is empty."""
         text = self.vector(slot)
         if text.length > MAX_NAME:
-            raise ModelError(
-                f"the model file is damaged: a name in it has {text.length} bytes",
-                "copy or download the file again",
-            )
+            raise damaged(f"a name in it has {text.length} bytes")
         try:
             return text.array("u1").tobytes().decode("utf-8")
         except UnicodeDecodeError:  # the runtimes raise it too, from deep inside
-            raise ModelError(
-                "the model file is damaged: a name in it is not UTF-8 text",
-                "copy or download the file again",
-            ) from None
+            raise damaged("a name in it is not UTF-8 text") from None
 
     def _target(self, place: int) -> int:
         target: int = place + _unpack("<I", self.data, place)
@@ -156,6 +145,25 @@ def append_vector(data: bytearray, table: Table, slot: int, values: NDArray[Any]
     data.extend(bytes(-len(data) % 16))
     struct.pack_into("<I", data, place, len(data) - place)
     data.extend(struct.pack("<I", len(values)) + values.tobytes())
+
+
+def built(fields: Mapping[int, bytes | str | NDArray[Any] | int]) -> bytes:
+    """Return a flatbuffer that is one table: vectors, strings and 4-byte numbers, by slot."""
+    builder = Builder(64)
+    create = {bytes: builder.CreateByteVector, str: builder.CreateString}
+    offsets = {
+        slot: create.get(type(value), builder.CreateNumpyVector)(value)
+        for slot, value in fields.items()
+        if not isinstance(value, int)
+    }
+    builder.StartObject(max(fields) + 1)
+    for slot, value in fields.items():
+        if slot in offsets:
+            builder.PrependUOffsetTRelativeSlot(slot, offsets[slot], 0)
+        else:
+            builder.PrependInt32Slot(slot, value, 0)
+    builder.Finish(builder.EndObject())
+    return bytes(builder.Output())
 
 
 def append(data: bytearray, piece: bytes) -> int:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_ssd.errors import ModelError
 from edge_ssd.models import flatbuffer, operator_names
-from edge_ssd.models.flatbuffer import Data, Table, Vector
+from edge_ssd.models.flatbuffer import Data, Table, Vector, damaged
 
 POSTPROCESS_OP = "TFLite_Detection_PostProcess"
 EDGETPU_OP = "edgetpu-custom-op"
@@ -85,21 +85,10 @@ class Graph:
         for index, table in enumerate(self.subgraph.vector(3).tables()):
             code = table.scalar(0, "I")
             if code >= len(codes):
-                raise ModelError(
-                    f"the model file is damaged: operator {index} has code {code}",
-                    "copy or download the file again",
-                )
-            found.append(
-                Operator(
-                    index,
-                    codes[code][0],
-                    codes[code][1],
-                    code,
-                    _indices(table.vector(1)),
-                    _indices(table.vector(2)),
-                    table.vector(5).array("u1").tobytes(),
-                )
-            )
+                raise damaged(f"operator {index} has code {code}")
+            inputs, outputs = _indices(table.vector(1)), _indices(table.vector(2))
+            options = table.vector(5).array("u1").tobytes()
+            found.append(Operator(index, *codes[code], code, inputs, outputs, options))
         return found
 
     @property
@@ -115,10 +104,7 @@ class Graph:
     def tensor(self, index: int) -> Tensor:
         """Return the tensor with this index."""
         if not 0 <= index < len(self.tensors):
-            raise ModelError(
-                f"the model file is damaged: tensor {index} of {len(self.tensors)} is asked for",
-                "copy or download the file again",
-            )
+            raise damaged(f"tensor {index} of {len(self.tensors)} is asked for")
         return self.tensors[index]
 
     def constant(self, tensor: Tensor) -> NDArray[np.float32]:
@@ -240,10 +226,9 @@ def _check_zero_points(tensor: Tensor) -> None:
         limits = np.iinfo(tensor.dtype)
         low, high = tensor.zero_points.min(), tensor.zero_points.max()
         if not limits.min <= low <= high <= limits.max:
-            raise ModelError(
-                f"the model file is damaged: tensor {tensor.name!r} of {limits.dtype} has the "
-                f"zero point {low if low < limits.min else high}",
-                "copy or download the file again",
+            raise damaged(
+                f"tensor {tensor.name!r} of {limits.dtype} has the zero point "
+                f"{low if low < limits.min else high}"
             )
 
 
@@ -267,9 +252,9 @@ def _code_and_name(table: Table) -> tuple[str, str]:
 def _tensor(index: int, table: Table) -> Tensor:
     kind = table.scalar(1, "b")
     quantization = table.table(4)
-    empty = Vector(table.data, 0, 0)
-    scales = quantization.vector(2) if quantization else empty
-    zero_points = quantization.vector(3) if quantization else empty
+    scales, zero_points = (
+        quantization.vector(slot) if quantization else Vector(table.data, 0, 0) for slot in (2, 3)
+    )
     return Tensor(
         index=index,
         name=table.string(3),

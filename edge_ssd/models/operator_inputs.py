@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_ssd.errors import ModelError
+from edge_ssd.models.flatbuffer import damaged
 from edge_ssd.models.graph import OMITTED, Graph, Operator
 from edge_ssd.wording import counted
 
@@ -48,10 +48,7 @@ def check(graph: Graph) -> None:
         known = operator.code != operator.name
         lack = _lack(operator) if known and operator.name not in _FREE else ""
         if lack:
-            raise ModelError(
-                f"the model file is damaged: operator {operator.index}, {operator.name}, {lack}",
-                "copy or download the file again",
-            )
+            raise damaged(f"operator {operator.index}, {operator.name}, {lack}")
 
 
 def _lack(operator: Operator) -> str:
