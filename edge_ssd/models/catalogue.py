@@ -90,6 +90,11 @@ def describe(name: str) -> manifest.Entry:
     return manifest.read(bundled()[name].with_suffix(".json"))
 
 
+def bundled_sha256(name: str) -> str:
+    """Return the hash in the manifest of a bundled model."""
+    return describe(name).entry("file").get("sha256", str)
+
+
 @cache
 def offers() -> dict[str, Offer]:
     """Return what can be pulled, by name."""

@@ -8,7 +8,7 @@ it, or a new root put in front; everything else keeps its bytes and its distance
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,9 +150,13 @@ def append_vector(data: bytearray, table: Table, slot: int, values: NDArray[Any]
 def built(fields: Mapping[int, bytes | str | NDArray[Any] | int]) -> bytes:
     """Return a flatbuffer that is one table: vectors, strings and 4-byte numbers, by slot."""
     builder = Builder(64)
-    create = {bytes: builder.CreateByteVector, str: builder.CreateString}
+    create: dict[type, Callable[[Any], int]] = {
+        bytes: builder.CreateByteVector,
+        str: builder.CreateString,
+        np.ndarray: builder.CreateNumpyVector,
+    }
     offsets = {
-        slot: create.get(type(value), builder.CreateNumpyVector)(value)
+        slot: create[type(value)](value)
         for slot, value in fields.items()
         if not isinstance(value, int)
     }

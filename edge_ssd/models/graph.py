@@ -83,12 +83,13 @@ class Graph:
         codes = [_code_and_name(table) for table in self.model.vector(1).tables()]
         found = []
         for index, table in enumerate(self.subgraph.vector(3).tables()):
-            code = table.scalar(0, "I")
-            if code >= len(codes):
-                raise damaged(f"operator {index} has code {code}")
+            number = table.scalar(0, "I")
+            if number >= len(codes):
+                raise damaged(f"operator {index} has code {number}")
+            code, name = codes[number]
             inputs, outputs = _indices(table.vector(1)), _indices(table.vector(2))
             options = table.vector(5).array("u1").tobytes()
-            found.append(Operator(index, *codes[code], code, inputs, outputs, options))
+            found.append(Operator(index, code, name, number, inputs, outputs, options))
         return found
 
     @property

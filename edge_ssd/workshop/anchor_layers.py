@@ -32,11 +32,8 @@ def recognise(anchors: NDArray[np.float32]) -> tuple[AnchorLayer, ...]:
     layers = []
     bounds = [*_starts(np.diff(cells[:, 0]) < -1e-6), len(cells)]
     for first, last in pairwise(bounds):
-        layer = _layer(cells[first:last], boxes[first:last])
-        if layer is None:
-            return ()
-        layers.append(layer)
-    return tuple(layers)
+        layers.append(_layer(cells[first:last], boxes[first:last]))
+    return tuple(layer for layer in layers if layer) if all(layers) else ()
 
 
 def _starts(changes: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -50,12 +47,8 @@ def _layer(cells: NDArray[np.float32], boxes: NDArray[np.intp]) -> AnchorLayer |
     columns = len(cells) // rows
     if len(cells) != rows * columns or boxes.min() != boxes.max():
         return None
-    expected = np.stack(
-        np.meshgrid(
-            (np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns, indexing="ij"
-        ),
-        axis=-1,
-    ).reshape(-1, 2)
+    centres = [(np.arange(count) + 0.5) / count for count in (rows, columns)]
+    expected = np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1).reshape(-1, 2)
     if np.abs(cells - expected).max() > _NEAR:
         return None
     return AnchorLayer(rows, columns, int(boxes[0]))

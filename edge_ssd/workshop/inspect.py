@@ -22,7 +22,7 @@ from edge_ssd.models import catalogue, embedded, labels, loading, manifest
 from edge_ssd.models.graph import POSTPROCESS_OP, Graph, Tensor, custom_options
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.postprocess.anchors import for_model
-from edge_ssd.workshop import anchor_layers, kinds, operators, verdict
+from edge_ssd.workshop import anchor_layers, kinds, operators
 from edge_ssd.workshop.anchor_layers import AnchorLayer
 from edge_ssd.workshop.kinds import Kind
 from edge_ssd.workshop.operators import EdgeTpuShare, Work
@@ -68,7 +68,7 @@ class LabelsInfo:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fit:
     """What the engine makes of the file; ``problem`` says why it cannot use it, or is empty."""
 
@@ -135,23 +135,19 @@ def _report(path: Path, data: bytes, graph: Graph) -> Report:
     beside = manifest.beside(path) is not None
     sha256 = hashlib.sha256(data).hexdigest()
     return Report(
+        **vars(fit),
         path=path,
         size=len(data),
         sha256=sha256,
         catalogue=_catalogue_name(sha256),
         kind=kind,
-        what=verdict.what(kind, activations, bool(share), kinds.segment(path.name)),
+        what=kinds.what(kind, activations, bool(share), kinds.segment(path.name)),
         usable=not fit.problem,
-        problem=fit.problem,
-        remedy=fit.remedy,
-        needs=verdict.needs(kind, bool(share), unnamed),
-        gains=verdict.gains(kind, activations, bool(share), has_op, beside) if gainful else [],
+        needs=kinds.needs(kind, bool(share), unnamed),
+        gains=kinds.gains(kind, activations, bool(share), has_op, beside) if gainful else [],
         inputs=[_tensor(tensor) for tensor in graph.inputs],
         outputs=[_tensor(tensor) for tensor in graph.outputs],
         postprocess_options=_options(graph),
-        heads=fit.heads,
-        anchors=fit.anchors,
-        labels=fit.labels,
         operators=operators.counts(graph),
         weights={_dtype(dtype): size for dtype, size in operators.weights(graph).items()},
         edgetpu=share,
@@ -186,10 +182,8 @@ def _heads(spec: ModelSpec, heads: Heads, graph: Graph) -> HeadsInfo:
 
 
 def _anchors(spec: ModelSpec, table: NDArray[np.float32]) -> AnchorsInfo:
-    if spec.anchors is None:
-        source = "formula"
-    else:
-        source = "operator" if spec.content else _manifest_of(spec.path)
+    source = "operator" if spec.content else _manifest_of(spec.path)
+    source = "formula" if spec.anchors is None else source
     layers = anchor_layers.recognise(table) if np.isfinite(table).all() else ()
     return AnchorsInfo(source, len(table), layers)
 
@@ -224,23 +218,18 @@ def _options(graph: Graph) -> Mapping[str, Any] | None:
 
 def _catalogue_name(sha256: str) -> str | None:
     """Return the name of the known model that this is, byte for byte."""
-    bundled = {
-        name: catalogue.describe(name).entry("file").get("sha256", str)
-        for name in catalogue.bundled()
-    }
+    bundled = {name: catalogue.bundled_sha256(name) for name in catalogue.bundled()}
     offered = {name: offer.model_sha256 for name, offer in catalogue.offers().items()}
     return next((name for name, known in (offered | bundled).items() if known == sha256), None)
 
 
 def _tensor(tensor: Tensor) -> TensorReport:
-    scales, zero_points = tensor.scales.tolist(), tensor.zero_points.tolist()
-    return TensorReport(
-        tensor.name,
-        tensor.shape,
-        _dtype(tensor.dtype),
-        scales[0] if len(scales) == 1 else scales or None,
-        zero_points[0] if len(zero_points) == 1 else zero_points or None,
-    )
+    scale, zero_point = _one_or_list(tensor.scales), _one_or_list(tensor.zero_points)
+    return TensorReport(tensor.name, tensor.shape, _dtype(tensor.dtype), scale, zero_point)
+
+
+def _one_or_list(values: NDArray[Any]) -> Any:
+    return values.item() if len(values) == 1 else values.tolist() or None
 
 
 def _dtype(stored: str) -> str:

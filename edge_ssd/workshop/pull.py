@@ -86,8 +86,7 @@ def pull(
                 f"{name} comes with the package, and goes to no other folder",
                 f"leave out --output: `--model {name}` finds it",
             )
-        sha256 = catalogue.describe(name).entry("file").get("sha256", str)
-        return Pulled(catalogue.bundled()[name], sha256, fresh=False)
+        return Pulled(catalogue.bundled()[name], catalogue.bundled_sha256(name), fresh=False)
     if name not in catalogue.offers():
         raise ModelError(f"no model {name!r} can be pulled", "see `edge-ssd models list`")
     offer = catalogue.offers()[name]

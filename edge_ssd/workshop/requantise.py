@@ -215,15 +215,15 @@ class _Requantiser:
             table = tables.table(index)
             if self.graph.tensor(index).dtype == "u1":
                 data[_present(table.field(1))] = _INT8
-            new = {2: kind.scales, 3: kind.zero_points, 6: kind.dimension}
-            added = flatbuffer.append(data, flatbuffer.built(new))
+            new = flatbuffer.built({2: kind.scales, 3: kind.zero_points, 6: kind.dimension})
+            added = flatbuffer.append(data, new)
             flatbuffer.point(data, _present(table.field(4)), added)
         codes = self.graph.model.vector(1)
         for index, name in {op.code_index: op.name for op in self.graph.operators}.items():
-            old = codes.table(index)
-            version = max(old.scalar(2, "i", 1), _INT8_VERSION[name])
+            code_table = codes.table(index)
+            version = max(code_table.scalar(2, "i", 1), _INT8_VERSION[name])
             # Slot 0 is one byte in the schema, the first of the four written: all are below 127.
-            code = builtin_code(old)
+            code = builtin_code(code_table)
             added = flatbuffer.append(data, flatbuffer.built({0: code, 2: version, 3: code}))
             flatbuffer.point(data, codes.position + 4 * index, added)
         return bytes(data)
