@@ -118,7 +118,7 @@ def _url(offer: Offer, mirror: str | None) -> str:
 
 def _pulled(offer: Offer, url: str, folder: Path, trust: bool, progress: Progress) -> Pulled:
     path = folder / f"{offer.name}.tflite"
-    recorded = _recorded(path)
+    recorded = _recorded(path.with_suffix(".json"))
     expected = offer.model_sha256 or recorded
     if path.exists():
         if not (recorded and path.is_file()):
@@ -140,12 +140,11 @@ def _pulled(offer: Offer, url: str, folder: Path, trust: bool, progress: Progres
     return Pulled(path, _sha256(model), fresh=True)
 
 
-def _recorded(path: Path) -> str | None:
-    """Return the hash in the manifest that an earlier pull left.
+def _recorded(record: Path) -> str | None:
+    """Return the hash in the manifest that an earlier pull left, or None.
 
     Raises PullError when the manifest was not written by a pull, ManifestError when it is invalid.
     """
-    record = path.with_suffix(".json")
     if not record.exists():
         return None
     entry = manifest.read(record)
@@ -177,9 +176,9 @@ def _downloaded(url: str, progress: Progress) -> bytes:
         headers={"User-Agent": "edge-ssd", "Accept-Encoding": "identity"},
         auth=lambda request: request,  # else requests sends what ~/.netrc holds
         verify=certificates.cafile or certificates.capath or True,
-        hooks={"response": _Limits(url, progress).check},
+        hooks={"response": _Limits(url, progress, time.monotonic() + TOTAL_S).check},
     )
-    pooch.get_logger().setLevel("WARNING")  # it tells what it does on stderr
+    pooch.get_logger().setLevel("WARNING")  # it reports each step on stderr
     with TemporaryDirectory() as place:
         cache = pooch.create(
             place, "", registry={"file": None}, urls={"file": url}, retry_if_failed=RETRIES
@@ -190,12 +189,13 @@ def _downloaded(url: str, progress: Progress) -> bytes:
             raise DownloadError(f"{url} cannot be downloaded: {_reason(error)}", _NETWORK) from None
 
 
+@dataclass(frozen=True)
 class _Limits:
     """What pooch's downloader does not bound: redirects, size, total time. Errors end a pull."""
 
-    def __init__(self, url: str, progress: Progress) -> None:
-        self.url, self.progress = url, progress
-        self.end = time.monotonic() + TOTAL_S
+    url: str
+    progress: Progress
+    end: float
 
     def check(self, response: Any, **_: Any) -> None:
         """Check the head of an answer: a hook of requests."""
