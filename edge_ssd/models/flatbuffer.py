@@ -99,15 +99,14 @@ class Table:
 
     def table(self, slot: int) -> Table | None:
         """Return the table that a field points to, or None."""
-        place = self.field(slot)
-        return None if place is None else Table(self.data, self._target(place))
+        target = self._target(slot)
+        return None if target is None else Table(self.data, target)
 
     def vector(self, slot: int) -> Vector:
         """Return the vector that a field points to; an absent one is empty."""
-        place = self.field(slot)
-        if place is None:
+        start = self._target(slot)
+        if start is None:
             return Vector(self.data, 0, 0)
-        start = self._target(place)
         length = _unpack("<I", self.data, start)
         if start + 4 + length > len(self.data):
             raise ModelError(
@@ -127,9 +126,9 @@ class Table:
         except UnicodeDecodeError:  # the runtimes raise it too, from deep inside
             raise damaged("a name in it is not UTF-8 text") from None
 
-    def _target(self, place: int) -> int:
-        target: int = place + _unpack("<I", self.data, place)
-        return target
+    def _target(self, slot: int) -> int | None:
+        place = self.field(slot)
+        return None if place is None else place + int(_unpack("<I", self.data, place))
 
 
 def root(data: Data) -> Table:

@@ -20,14 +20,9 @@ PADV2 BATCH_TO_SPACE_ND SPACE_TO_BATCH_ND SPLIT_V SELECT SELECT_V2 SLICE TRANSPO
 SCATTER_ND DYNAMIC_UPDATE_SLICE UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_SUM
 UNSORTED_SEGMENT_MIN CONV_3D_TRANSPOSE HASHTABLE_LOOKUP
 """
-_FOUR = "STRIDED_SLICE ONE_HOT SPARSE_TO_DENSE"
-_REQUIRED = {
-    **dict.fromkeys(_TWO.split(), 2),
-    **dict.fromkeys(_THREE.split(), 3),
-    **dict.fromkeys(_FOUR.split(), 4),
-    "NON_MAX_SUPPRESSION_V4": 5,
-    "NON_MAX_SUPPRESSION_V5": 6,
-}
+_REQUIRED = dict.fromkeys(_TWO.split(), 2) | dict.fromkeys(_THREE.split(), 3)
+_REQUIRED |= {"STRIDED_SLICE": 4, "ONE_HOT": 4, "SPARSE_TO_DENSE": 4}
+_REQUIRED |= {"NON_MAX_SUPPRESSION_V4": 5, "NON_MAX_SUPPRESSION_V5": 6}
 """How many of the first inputs are required; one for operators not listed."""
 
 # They need every input that they list.
@@ -52,8 +47,8 @@ def check(graph: Graph) -> None:
 
 
 def _lack(operator: Operator) -> str:
-    count = len(operator.inputs) if operator.name in _ALL else _REQUIRED.get(operator.name, 1)
-    required = max(count, 1)
+    count = len(operator.inputs) or 1
+    required = count if operator.name in _ALL else _REQUIRED.get(operator.name, 1)
     there = sum(index != OMITTED for index in operator.inputs[:required])
     if there < required:
         return f"has {there} of the {counted(required, 'input')} it needs"

@@ -31,10 +31,8 @@ class Kind(str, Enum):
     MAP = "map"
     OTHER = "other"
 
-    @property
-    def is_ssd(self) -> bool:
-        """Whether this package can run it."""
-        return self in (Kind.SSD_WITH_OP, Kind.SSD_HEADS)
+
+_USABLE = (Kind.SSD_WITH_OP, Kind.SSD_HEADS)
 
 
 _KINDS = {
@@ -120,46 +118,43 @@ def what(kind: Kind, activations: str, edgetpu: bool, segment: tuple[int, int] |
 
 def needs(kind: Kind, edgetpu: bool, labels_missing: int) -> list[str]:
     """Return what the file needs besides itself. labels_missing: classes without any name."""
-    found = []
-    if kind is Kind.SEGMENT:
-        found.append("the whole model: parts run one after the other on several Edge TPUs, "
-                     "which this program does not do; compile or download it unsplit")  # fmt: skip
-    if edgetpu:
-        found.append("an Edge TPU and libedgetpu (model.delegate: edgetpu)")
-    if labels_missing:
-        found.append(f"names for its {counted(labels_missing, 'class')}: a label file "
-                     "(model.labels) or a manifest")  # fmt: skip
-    return found
+    whole = (
+        "the whole model: parts run one after the other on several Edge TPUs, which this program "
+        "does not do; compile or download it unsplit"
+    )
+    names = (
+        f"names for its {counted(labels_missing, 'class')}: a label file (model.labels) or a "
+        "manifest"
+    )
+    found = (
+        (kind is Kind.SEGMENT, whole),
+        (edgetpu, "an Edge TPU and libedgetpu (model.delegate: edgetpu)"),
+        (labels_missing, names),
+    )
+    return [text for needed, text in found if needed]
 
 
 def gains(
     kind: Kind, activations: str, edgetpu: bool, has_op: bool, described_beside: bool
 ) -> list[str]:
     """Return what ``models prepare`` would improve. described_beside: in a manifest."""
-    found = []
-    if has_op and edgetpu:
-        found.append("`models prepare` removes the operator, on which libedgetpu may crash")
-    elif has_op:
-        found.append(
-            "`models prepare` removes the operator for good; now every load removes it: a "
-            "faster start, the same speed"
-        )
-    if described_beside:
-        found.append("`models prepare` packs the manifest inside: one file is all it takes")
+    operator = (
+        ", on which libedgetpu may crash" if edgetpu else
+        " for good; now every load removes it: a faster start, the same speed"
+    )  # fmt: skip
+    int8 = {
+        "uint8": "makes it 2 to 3 times faster on x86-64; on ARM measure it (`edge-ssd tune`)",
+        "int8": "has nothing to gain: it is int8 already",
+    }.get(
+        activations,
+        f"cannot: it takes 8-bit files, and this one computes in {activations}; convert it again "
+        "with full integer quantisation for speed",
+    )
     if edgetpu:
-        found.append("`prepare --int8` cannot: the weights are inside the compiled program")
-    elif not kind.is_ssd:
-        pass
-    elif activations == "uint8":
-        found.append(
-            "`prepare --int8` makes it 2 to 3 times faster on x86-64; on ARM measure "
-            "it (`edge-ssd tune`)"
-        )
-    elif activations == "int8":
-        found.append("`prepare --int8` has nothing to gain: it is int8 already")
-    else:
-        found.append(
-            f"`prepare --int8` cannot: it takes 8-bit files, and this one computes in "
-            f"{activations}; convert it again with full integer quantisation for speed"
-        )
-    return found
+        int8 = "cannot: the weights are inside the compiled program"
+    found = (
+        (has_op, f"`models prepare` removes the operator{operator}"),
+        (described_beside, "`models prepare` packs the manifest inside: one file is all it takes"),
+        (edgetpu or kind in _USABLE, f"`prepare --int8` {int8}"),
+    )
+    return [text for gained, text in found if gained]

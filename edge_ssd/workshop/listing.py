@@ -35,23 +35,16 @@ def _described(path: Path) -> dict[str, Any]:
         size = path.stat().st_size
     except OSError as error:
         return {"file": {"size": None}, "problem": f"{path} cannot be read: {error.strerror}"}
+    beside = manifest.beside(path)
     try:
-        entry = _entry(path)
+        if beside:
+            entry = manifest.read(beside)
+        else:
+            graph = Graph(embedded.without_archive(loading.read(path)))
+            entry = embedded.read(graph, path) or manifest.Entry({}, path)
         for text in ("licence", "description"):
             entry.get(text, str, "")
         file = {**entry.entry("file").values, "size": size}
     except ModelError as error:
-        return {"file": {"size": size}, "problem": str(error)}
+        return {"file": {"size": size}, "problem": str(error.of(path))}
     return {**entry.values, "file": file, "problem": ""}
-
-
-def _entry(path: Path) -> manifest.Entry:
-    """Return the manifest of a model; an empty one where it has none. Raises ModelError."""
-    beside = manifest.beside(path)
-    if beside:
-        return manifest.read(beside)
-    try:
-        graph = Graph(embedded.without_archive(loading.read(path)))
-        return embedded.read(graph, path) or manifest.Entry({}, path)
-    except ModelError as error:
-        raise error.of(path) from None
