@@ -92,6 +92,13 @@ class Table:
         offset = _unpack("<H", self.data, vtable + entry)
         return self.position + offset if offset else None
 
+    def place(self, slot: int) -> int:
+        """Return the byte position of a field that must be there, to write to it."""
+        place = self.field(slot)
+        if place is None:
+            raise ModelError(f"the model file has no field in slot {slot} to change")
+        return place
+
     def scalar(self, slot: int, fmt: str, default: int = 0) -> Any:
         """Return a scalar field; ``fmt`` is its ``struct`` letter."""
         place = self.field(slot)
@@ -138,9 +145,7 @@ def root(data: Data) -> Table:
 
 def append_vector(data: bytearray, table: Table, slot: int, values: NDArray[Any]) -> None:
     """Point a present field of ``table`` at a new vector at the end of ``data``."""
-    place = table.field(slot)
-    if place is None:
-        raise ModelError(f"the model file has no field in slot {slot} to point elsewhere")
+    place = table.place(slot)
     data.extend(bytes(-len(data) % 16))
     struct.pack_into("<I", data, place, len(data) - place)
     data.extend(struct.pack("<I", len(values)) + values.tobytes())

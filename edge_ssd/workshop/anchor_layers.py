@@ -29,10 +29,8 @@ def recognise(anchors: NDArray[np.float32]) -> tuple[AnchorLayer, ...]:
     starts = _starts(np.any(np.abs(np.diff(anchors[:, :2], axis=0)) > 1e-6, axis=1))
     boxes = np.diff([*starts, len(anchors)])
     cells = anchors[starts, :2]
-    layers = []
     bounds = [*_starts(np.diff(cells[:, 0]) < -1e-6), len(cells)]
-    for first, last in pairwise(bounds):
-        layers.append(_layer(cells[first:last], boxes[first:last]))
+    layers = [_layer(cells[first:last], boxes[first:last]) for first, last in pairwise(bounds)]
     return tuple(layer for layer in layers if layer) if all(layers) else ()
 
 

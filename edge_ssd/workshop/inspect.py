@@ -6,6 +6,7 @@ The file is read by the same code as for the detector, so that the verdict is th
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,8 +128,8 @@ def inspect(name_or_path: str) -> Report:
 
 def _report(path: Path, data: bytes, graph: Graph) -> Report:
     kind, fit = kinds.kind(graph, path.name), _fit(path, data)
+    options = _options(graph)
     share, activations = operators.edgetpu_share(graph), _dtype(operators.activations(graph))
-    has_op = graph.custom_operator(POSTPROCESS_OP) is not None
     gainful = not fit.problem or kind is Kind.SEGMENT
     classes = fit.heads.classes if fit.heads else 0
     unnamed = classes if fit.labels and not fit.labels.named else 0
@@ -144,11 +145,13 @@ def _report(path: Path, data: bytes, graph: Graph) -> Report:
         what=kinds.what(kind, activations, bool(share), kinds.segment(path.name)),
         usable=not fit.problem,
         needs=kinds.needs(kind, bool(share), unnamed),
-        gains=kinds.gains(kind, activations, bool(share), has_op, beside) if gainful else [],
+        gains=kinds.gains(kind, activations, bool(share), options is not None, beside)
+        if gainful
+        else [],
         inputs=[_tensor(tensor) for tensor in graph.inputs],
         outputs=[_tensor(tensor) for tensor in graph.outputs],
-        postprocess_options=_options(graph),
-        operators=operators.counts(graph),
+        postprocess_options=options,
+        operators=dict(Counter(operator.name for operator in graph.operators).most_common()),
         weights={_dtype(dtype): size for dtype, size in operators.weights(graph).items()},
         edgetpu=share,
         work=operators.work(graph),
@@ -192,14 +195,14 @@ def _labels(model: ModelFit, data: bytes) -> LabelsInfo:
     """Raises ModelError when the labels do not fit the heads."""
     spec, names = model.spec, labels.of_model(model.spec, model.classes)
     named = [name for name in names if name]
-    source = note = ""
+    source, note = "none", ""
     if spec.labels:
         packed = tuple(labels.packed_in(data)) == spec.labels
         source = "metadata inside" if packed else _manifest_of(spec.path)
         note = labels.match(spec.labels, model.classes)[1]
     elif named:
         source, note = "assumed", f"none in the file; its {len(names)} classes are taken for COCO's"
-    return LabelsInfo(source or "none", len(named), names[0] if names else None, note)
+    return LabelsInfo(source, len(named), names[0] if names else None, note)
 
 
 def _manifest_of(path: Path) -> str:

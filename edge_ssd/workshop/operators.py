@@ -49,31 +49,24 @@ class EdgeTpuShare:
     of_bytes: int
 
 
-def counts(graph: Graph) -> dict[str, int]:
-    """Return how often each operator occurs, the most frequent first."""
-    return dict(Counter(operator.name for operator in graph.operators).most_common())
-
-
 def work(graph: Graph) -> Work:
     """Estimate the multiply-adds of one inference from the shapes of weights and outputs."""
-    total, uncounted = 0, set()
-    for operator in graph.operators:
-        count = _multiply_adds(graph, operator) if operator.name in _FACTORS else 0
-        total += count
-        if not count and operator.name in (*_FACTORS, EDGETPU_OP):
-            uncounted.add(operator.name)
-    return Work(total, tuple(sorted(uncounted)))
+    counted = [
+        (operator.name, _multiply_adds(graph, operator) if operator.name in _FACTORS else 0)
+        for operator in graph.operators
+        if operator.name in (*_FACTORS, EDGETPU_OP)
+    ]
+    uncounted = {name for name, count in counted if not count}
+    return Work(sum(count for _, count in counted), tuple(sorted(uncounted)))
 
 
 def weights(graph: Graph) -> dict[str, int]:
     """Return the stored bytes of the constant tensors by dtype, the largest first."""
     found: Counter[str] = Counter()
-    seen = set()
     stored = graph.model.vector(4)
-    for tensor in graph.tensors:
-        if tensor.buffer not in seen:
-            seen.add(tensor.buffer)
-            found[tensor.dtype] += stored.table(tensor.buffer).vector(0).length
+    dtypes = {tensor.buffer: tensor.dtype for tensor in reversed(graph.tensors)}
+    for buffer, dtype in dtypes.items():
+        found[dtype] += stored.table(buffer).vector(0).length
     return {dtype: count for dtype, count in found.most_common() if count}
 
 

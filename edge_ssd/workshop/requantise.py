@@ -214,10 +214,10 @@ class _Requantiser:
         for index, kind in self.kinds.items():
             table = tables.table(index)
             if self.graph.tensor(index).dtype == "u1":
-                data[_present(table.field(1))] = _INT8
+                data[table.place(1)] = _INT8
             new = flatbuffer.built({2: kind.scales, 3: kind.zero_points, 6: kind.dimension})
             added = flatbuffer.append(data, new)
-            flatbuffer.point(data, _present(table.field(4)), added)
+            flatbuffer.point(data, table.place(4), added)
         codes = self.graph.model.vector(1)
         for index, name in {op.code_index: op.name for op in self.graph.operators}.items():
             code_table = codes.table(index)
@@ -236,8 +236,3 @@ def _only(tensor: Tensor) -> tuple[np.float32, int]:
             f"tensor {tensor.name!r} has {len(tensor.scales)} scales, and uint8 has one", _LEAVE_OUT
         )
     return tensor.scales[0], int(tensor.zero_points[0])
-
-
-def _present(place: int | None) -> int:
-    assert place is not None  # a type that is not 0, and a scale, were read from it
-    return place
