@@ -41,7 +41,7 @@ class Offer:
     git_blob: git's object id of it, where the URL is a commit of a git repository.
     member: the model inside, when the URL serves a zip archive.
     labels_of: the bundled model that has the same labels.
-    map: COCO mAP from 0 to 1, measured as ``map_source`` says; None where not measured.
+    map: COCO mAP from 0 to 1, measured as ``map_source`` describes; None where not measured.
     """
 
     name: str

@@ -145,7 +145,7 @@ def match(lines: Sequence[str | None], classes: int) -> tuple[Labels, str]:
     why = {
         1: f": one too many, and the first, {first!r}, does not stand for the background",
         -1: ": one too few; is the first column of the scores the background, and the manifest "
-        "says it is not?",
+        "denies it?",
     }
     raise ModelError(
         f"{both[0]} do not fit the model's {both[1]}{why.get(count - classes, '')}", _EACH_CLASS
@@ -164,7 +164,7 @@ def _check_not_moved(names: Labels, first: str) -> None:
     if moved:
         direction = "late" if moved > 0 else "early"
         raise ModelError(
-            f"COCO's names are one line too {direction}: class 0 is person, and its line says "
+            f"COCO's names are one line too {direction}: class 0 is person, and its line reads "
             f"{_quoted(names)}",
             "begin with person, or with one line for the background before it",
         )

@@ -36,7 +36,7 @@ _WORDS = {
 
 
 class ManifestError(ModelError):
-    """What a manifest says cannot be used; names the file and the key."""
+    """A manifest that cannot be used; names the file and the key."""
 
     noun = "manifest"
 

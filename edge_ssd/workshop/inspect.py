@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from edge_ssd.models import catalogue, embedded, labels, loading, manifest
 from edge_ssd.models.graph import POSTPROCESS_OP, Graph, Tensor, custom_options
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.postprocess.anchors import for_model
-from edge_ssd.workshop import anchor_layers, kinds, operators
-from edge_ssd.workshop.anchor_layers import AnchorLayer
+from edge_ssd.workshop import kinds, operators
 from edge_ssd.workshop.kinds import Kind
 from edge_ssd.workshop.operators import EdgeTpuShare, Work
+
+_NEAR = 0.01
+"""Of the input's size: anchors that are stored in 8 bits are off by up to .0033."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,15 @@ class HeadsInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorLayer:
+    """One feature map: its grid, and how many boxes each of its cells has."""
+
+    rows: int
+    columns: int
+    boxes: int
+
+
+@dataclass(frozen=True, slots=True)
 class AnchorsInfo:
     """layers: finest first; empty where the anchors form no grids."""
 
@@ -71,7 +83,7 @@ class LabelsInfo:
 
 @dataclass(frozen=True)
 class Fit:
-    """What the engine makes of the file; ``problem`` says why it cannot use it, or is empty."""
+    """What the engine makes of the file; ``problem``: why it cannot use it, or empty."""
 
     heads: HeadsInfo | None = None
     anchors: AnchorsInfo | None = None
@@ -114,7 +126,7 @@ def inspect(name_or_path: str) -> Report:
     """Return what a catalogue name or a file is.
 
     Raises ModelError when the file is missing, damaged, or not a TensorFlow Lite model. A
-    model that the detector cannot use is a report that says so.
+    model that the detector cannot use gives a report with the problem.
     """
     path = catalogue.find(name_or_path)
     data = loading.read(path)
@@ -187,8 +199,39 @@ def _heads(spec: ModelSpec, heads: Heads, graph: Graph) -> HeadsInfo:
 def _anchors(spec: ModelSpec, table: NDArray[np.float32]) -> AnchorsInfo:
     source = "operator" if spec.content else _manifest_of(spec.path)
     source = "formula" if spec.anchors is None else source
-    layers = anchor_layers.recognise(table) if np.isfinite(table).all() else ()
+    layers = _layers(table) if np.isfinite(table).all() else ()
     return AnchorsInfo(source, len(table), layers)
+
+
+def _layers(anchors: NDArray[np.float32]) -> tuple[AnchorLayer, ...]:
+    """Return the layers of (N, 4) finite ycenter, xcenter, h, w; empty where they form no grids.
+
+    Expected as TensorFlow has them: layer after layer, row by row, the boxes of a cell together.
+    """
+    starts = _starts(np.any(np.abs(np.diff(anchors[:, :2], axis=0)) > 1e-6, axis=1))
+    boxes = np.diff([*starts, len(anchors)])
+    cells = anchors[starts, :2]
+    bounds = [*_starts(np.diff(cells[:, 0]) < -1e-6), len(cells)]
+    layers = [_layer(cells[first:last], boxes[first:last]) for first, last in pairwise(bounds)]
+    return tuple(layer for layer in layers if layer) if all(layers) else ()
+
+
+def _starts(changes: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return where runs begin, given whether each element differs from the one before."""
+    return np.concatenate([[0], np.flatnonzero(changes) + 1])
+
+
+def _layer(cells: NDArray[np.float32], boxes: NDArray[np.intp]) -> AnchorLayer | None:
+    """Return the grid whose cell centres, (cells, 2) y and x, are these; or None."""
+    rows = len(_starts(np.diff(cells[:, 0]) > 1e-6))
+    columns = len(cells) // rows
+    if len(cells) != rows * columns or boxes.min() != boxes.max():
+        return None
+    centres = [(np.arange(count) + 0.5) / count for count in (rows, columns)]
+    expected = np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1).reshape(-1, 2)
+    if np.abs(cells - expected).max() > _NEAR:
+        return None
+    return AnchorLayer(rows, columns, int(boxes[0]))
 
 
 def _labels(model: ModelFit, data: bytes) -> LabelsInfo:

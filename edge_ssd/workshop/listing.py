@@ -11,7 +11,7 @@ from edge_ssd.models.graph import Graph
 
 
 def listing() -> dict[str, dict[str, Any]]:
-    """Return every known model by name: what its manifest says but the anchors, and more.
+    """Return every known model by name: its manifest without the anchors, and more.
 
     state: ``bundled``, ``pulled``, or ``available`` (to be pulled).
     path: of the file; None where it is to be pulled.
@@ -30,7 +30,7 @@ def listing() -> dict[str, dict[str, Any]]:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    """Return what the manifest beside a model or inside it says, and its size in any case."""
+    """Return the manifest beside a model or inside it, and its size in any case."""
     try:
         size = path.stat().st_size
     except OSError as error:

@@ -233,7 +233,7 @@ def _reason(error: Any) -> str:
     """Return why a download failed, without any URL: a proxy's may hold a password."""
     response = getattr(error, "response", None)
     if response is not None and not response.ok:
-        return f"the server says {response.status_code} {response.reason}"
+        return f"the server answers {response.status_code} {response.reason}"
     while cause := error.__cause__ or error.__context__:
         error = cause
     if isinstance(error, ssl.SSLCertVerificationError):

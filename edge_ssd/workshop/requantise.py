@@ -42,7 +42,6 @@ _CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
 _ANY_OUTPUT_SCALE = {"ADD", *_CHANNEL_AXIS}
 _SAME_VALUES = {"RESHAPE", "SQUEEZE"}
 _INT8 = 9
-_LEAVE_OUT = "leave out --int8"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +104,7 @@ def _check(graph: Graph) -> None:
     convolutions = [op for op in graph.operators if op.name in _CHANNEL_AXIS]
     dtypes = {graph.tensor(index).dtype for op in convolutions for index in op.inputs[1:2]}
     if dtypes == {"i1"}:
-        raise ModelError("it is int8 already", "leave out --int8")
+        raise _refused("it is int8 already")
     if "<f4" in dtypes:
         raise ModelError(
             "its weights are float32, and there are no scales to requantise by",
@@ -113,11 +112,9 @@ def _check(graph: Graph) -> None:
         )
     unknown = sorted(names - _INT8_VERSION.keys())
     if unknown:
-        raise ModelError(
-            f"its operators {', '.join(unknown)} are not known to requantisation", _LEAVE_OUT
-        )
+        raise _refused(f"its operators {', '.join(unknown)} are not known to requantisation")
     if dtypes != {"u1"}:
-        raise ModelError("it has no convolutions with weights of uint8", "leave out --int8")
+        raise _refused("it has no convolutions with weights of uint8")
     whole = all(_whole(graph, operator) for operator in convolutions)
     if not whole or not all(op.inputs and op.outputs for op in graph.operators):
         raise damaged("an operator lacks an input, or its weights or biases have another shape")
@@ -183,10 +180,9 @@ class _Requantiser:
         maker = makers[0].name if makers else "the input"
         if not own or shared or maker not in _ANY_OUTPUT_SCALE | _SAME_VALUES:
             name = self.graph.tensor(index).name
-            raise ModelError(
+            raise _refused(
                 f"its CONCATENATION joins {name!r} with others of another scale, and {maker} "
-                f"cannot give it with theirs",
-                "leave out --int8",
+                f"cannot give it with theirs"
             )
         self.kinds[index] = kind
         if maker in _SAME_VALUES:
@@ -197,9 +193,8 @@ class _Requantiser:
         if content is not None:
             same = self.stored.setdefault(tensor.buffer, content) == content
             if not (same and planned.same_as(kind)):
-                raise ModelError(
-                    f"tensor {tensor.name!r} shares its values with another whose scale differs",
-                    "leave out --int8",
+                raise _refused(
+                    f"tensor {tensor.name!r} shares its values with another whose scale differs"
                 )
         self.kinds[tensor.index] = kind
 
@@ -229,10 +224,12 @@ class _Requantiser:
         return bytes(data)
 
 
+def _refused(problem: str) -> ModelError:
+    return ModelError(problem, "leave out --int8")
+
+
 def _only(tensor: Tensor) -> tuple[np.float32, int]:
     """Return the one scale and zero point that a uint8 tensor has."""
     if not len(tensor.scales) == len(tensor.zero_points) == 1:
-        raise ModelError(
-            f"tensor {tensor.name!r} has {len(tensor.scales)} scales, and uint8 has one", _LEAVE_OUT
-        )
+        raise _refused(f"tensor {tensor.name!r} has {len(tensor.scales)} scales, and uint8 has one")
     return tensor.scales[0], int(tensor.zero_points[0])

@@ -68,18 +68,16 @@ def _rows(report: Report) -> Iterable[tuple[str, Iterable[str]]]:
 
 def _row(title: str, texts: list[str]) -> list[str]:
     bullet = "- " if len(texts) > 1 else ""
-    wrapped = [
-        f"{bullet if not number else ' ' * len(bullet)}{line}"
-        for text in texts
-        for number, line in enumerate(_wrap(text, 79 - _INDENT - len(bullet)))
-    ]
+    wrapped = [line for text in texts for line in _wrap(text, 79 - _INDENT, bullet)]
     return [
         f"{title if not number else '':<{_INDENT}} {line}" for number, line in enumerate(wrapped)
     ]
 
 
-def _wrap(text: str, width: int) -> list[str]:
-    return textwrap.wrap(_printable(text), width, break_on_hyphens=False) or [""]
+def _wrap(text: str, width: int, bullet: str = "") -> list[str]:
+    indent = " " * len(bullet)
+    return textwrap.wrap(_printable(text), width, initial_indent=bullet,
+                         subsequent_indent=indent, break_on_hyphens=False) or [""]  # fmt: skip
 
 
 def _tensor(tensor: TensorReport) -> str:
