@@ -143,14 +143,6 @@ def root(data: Data) -> Table:
     return Table(data, _unpack("<I", data, 0))
 
 
-def append_vector(data: bytearray, table: Table, slot: int, values: NDArray[Any]) -> None:
-    """Point a present field of ``table`` at a new vector at the end of ``data``."""
-    place = table.place(slot)
-    data.extend(bytes(-len(data) % 16))
-    struct.pack_into("<I", data, place, len(data) - place)
-    data.extend(struct.pack("<I", len(values)) + values.tobytes())
-
-
 def built(fields: Mapping[int, bytes | str | NDArray[Any] | int]) -> bytes:
     """Return a flatbuffer that is one table: vectors, strings and 4-byte numbers, by slot."""
     builder = Builder(64)
@@ -180,6 +172,13 @@ def append(data: bytearray, piece: bytes) -> int:
     start = len(data)
     data.extend(piece)
     return start + int(_unpack("<I", data, start))
+
+
+def append_vector(data: bytearray, table: Table, slot: int, values: NDArray[Any]) -> None:
+    """Point a present field of ``table`` at a new vector at the end of ``data``."""
+    data.extend(bytes(-len(data) % 16))
+    point(data, table.place(slot), len(data))
+    data.extend(struct.pack("<I", len(values)) + values.tobytes())
 
 
 def point(data: bytearray, place: int, target: int) -> None:

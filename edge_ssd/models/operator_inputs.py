@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_ssd.models.flatbuffer import damaged
-from edge_ssd.models.graph import OMITTED, Graph, Operator
+from edge_ssd.models.graph import OMITTED, Graph
 from edge_ssd.wording import counted
 
 _TWO = """
@@ -37,19 +37,16 @@ _FREE = {
 def check(graph: Graph) -> None:
     """Raise ModelError for an operator without an input that it needs, or without outputs.
 
-    Custom operators, and those newer than the schema known here, are not looked at.
+    Custom operators, and those newer than the schema known here, are not checked.
     """
     for operator in graph.operators:
-        known = operator.code != operator.name
-        lack = _lack(operator) if known and operator.name not in _FREE else ""
-        if lack:
-            raise damaged(f"operator {operator.index}, {operator.name}, {lack}")
-
-
-def _lack(operator: Operator) -> str:
-    count = len(operator.inputs) or 1
-    required = count if operator.name in _ALL else _REQUIRED.get(operator.name, 1)
-    there = sum(index != OMITTED for index in operator.inputs[:required])
-    if there < required:
-        return f"has {there} of the {counted(required, 'input')} it needs"
-    return "" if operator.outputs else "has no output"
+        if operator.code == operator.name or operator.name in _FREE:
+            continue
+        count = len(operator.inputs) or 1
+        required = count if operator.name in _ALL else _REQUIRED.get(operator.name, 1)
+        there = sum(index != OMITTED for index in operator.inputs[:required])
+        where = f"operator {operator.index}, {operator.name}"
+        if there < required:
+            raise damaged(f"{where}, has {there} of the {counted(required, 'input')} it needs")
+        if not operator.outputs:
+            raise damaged(f"{where}, has no output")

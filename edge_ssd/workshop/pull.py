@@ -201,8 +201,8 @@ class _Limits:
         """Check the head of an answer: a hook of requests."""
         if response.is_redirect:
             response.close()  # else requests reads its page to the end
-            target = urlsplit(urljoin(response.url, response.headers["Location"]))
-            if response.url.startswith("https:") and target.scheme != "https":
+            target = urljoin(response.url, response.headers["Location"])
+            if response.url.startswith("https:") and not target.lower().startswith("https:"):
                 raise DownloadError(f"{self.url} is redirected away from https", _NETWORK)
         elif response.ok:
             length = response.headers.get("Content-Length", "0")
@@ -247,8 +247,8 @@ def _reason(error: Any) -> str:
 
 def _checked(offer: Offer, content: bytes, expected: str | None, url: str) -> bytes:
     """Return the model in what was downloaded. Raises ModelError unless all of it is right."""
-    _compare(offer.sha256, _sha256(content), f"{url} is not the published file: sha256")
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    _compare(offer.sha256, _sha256(content), f"{url} is not the published file: sha256")
     _compare(offer.git_blob, blob, f"{url} is not the published file: git object")
     model = _member(content, offer.member, url) if offer.member else content
     whose = "the published" if offer.model_sha256 else "the recorded"
