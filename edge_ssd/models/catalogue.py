@@ -41,7 +41,7 @@ class Offer:
     git_blob: git's object id of it, where the URL is a commit of a git repository.
     member: the model inside, when the URL serves a zip archive.
     labels_of: the bundled model that has the same labels.
-    map: COCO mAP from 0 to 1, measured as ``map_source`` says; None where not measured.
+    map: COCO mAP from 0 to 1, measured as ``map_source`` describes; None where not measured.
     """
 
     name: str
@@ -90,11 +90,18 @@ def describe(name: str) -> manifest.Entry:
     return manifest.read(bundled()[name].with_suffix(".json"))
 
 
+def bundled_sha256(name: str) -> str:
+    """Return the hash in the manifest of a bundled model."""
+    return describe(name).entry("file").get("sha256", str)
+
+
 @cache
 def offers() -> dict[str, Offer]:
     """Return what can be pulled, by name."""
     entries = json.loads(OFFERS.read_text("utf-8"))["models"]
-    return {name: _offer(name, values) for name, values in entries.items()}
+    for values in entries.values():
+        values["member"] = Member(**values["member"]) if values["member"] else None
+    return {name: Offer(name, **values) for name, values in entries.items()}
 
 
 def folder() -> Path:
@@ -128,7 +135,9 @@ def find(name_or_path: str) -> Path:
             f"model {name_or_path} is not on this machine",
             f"get it with `edge-ssd models pull {name_or_path}`",
         )
-    _check_may_be_seen(path)
+    error = hidden(path)
+    if error:
+        raise ModelError(f"cannot be read: {error.strerror}", remedy(path, error), path)
     near = difflib.get_close_matches(name_or_path, known | bundled() | offers(), n=1)
     hint = f"did you mean {near[0]}? " if near else ""
     raise ModelError(
@@ -153,20 +162,8 @@ def _warn_once(problem: str) -> None:
     log.warning("%s", problem)
 
 
-def _check_may_be_seen(path: Path) -> None:
-    """Raise ModelError where permissions hide whether there is such a file."""
-    error = hidden(path)
-    if error:
-        raise ModelError(f"cannot be read: {error.strerror}", remedy(path, error), path)
-
-
 def _own_folder() -> Path:
     """Return this user's folder. A service without a home has none: nothing is found there."""
     data = os.environ.get("XDG_DATA_HOME", "")
     base = data if data.startswith("/") else os.path.expanduser("~/.local/share")  # noqa: PTH111
     return Path(base, "edge-ssd", "models")
-
-
-def _offer(name: str, values: dict[str, Any]) -> Offer:
-    member = values["member"]
-    return Offer(name, **{**values, "member": Member(**member) if member else None})

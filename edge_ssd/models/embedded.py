@@ -13,8 +13,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from flatbuffers import Builder
-
 from edge_ssd.errors import ModelError
 from edge_ssd.models import flatbuffer, manifest
 from edge_ssd.models.flatbuffer import Data
@@ -52,8 +50,8 @@ def write(data: Data, values: dict[str, Any]) -> bytes:
     buffers = [buffer.position for buffer in model.vector(4).tables()]
     others = [entry.position for entry in model.vector(6).tables() if entry.string(0) != NAME]
     longer = bytearray(data)
-    buffers.append(flatbuffer.append(longer, _buffer_table(content)))
-    entry = flatbuffer.append(longer, _metadata_table(len(buffers) - 1))
+    buffers.append(flatbuffer.append(longer, flatbuffer.built({0: content})))
+    entry = flatbuffer.append(longer, flatbuffer.built({0: NAME, 1: len(buffers) - 1}))
     vectors = {4: buffers, 6: [*others, entry]}
     return flatbuffer.prepend_root(longer, _MODEL_FIELDS, vectors)
 
@@ -63,7 +61,7 @@ def without_manifest(data: bytes) -> bytes:
     content = Graph(data).metadata(NAME)
     if content is None:
         return data
-    original = data[flatbuffer.end_of_root(data) : data.rfind(_buffer_table(content))]
+    original = data[flatbuffer.end_of_root(data) : data.rfind(flatbuffer.built({0: content}))]
     try:
         same = write(original, json.loads(content)) == data
     except (ValueError, RecursionError, struct.error):  # not as ``write`` has them
@@ -101,22 +99,3 @@ def with_archive_of(original: bytes, data: bytes) -> bytes:
             "copy or download the file again",
         ) from None
     return longer.getvalue()
-
-
-def _buffer_table(content: bytes) -> bytes:
-    builder = Builder(len(content) + 64)
-    stored = builder.CreateByteVector(content)
-    builder.StartObject(1)
-    builder.PrependUOffsetTRelativeSlot(0, stored, 0)
-    builder.Finish(builder.EndObject())
-    return bytes(builder.Output())
-
-
-def _metadata_table(buffer: int) -> bytes:
-    builder = Builder(64)
-    name = builder.CreateString(NAME)
-    builder.StartObject(2)
-    builder.PrependUOffsetTRelativeSlot(0, name, 0)
-    builder.PrependUint32Slot(1, buffer, 0)
-    builder.Finish(builder.EndObject())
-    return bytes(builder.Output())

@@ -8,11 +8,12 @@ it, or a new root put in front; everything else keeps its bytes and its distance
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from flatbuffers import Builder
 from numpy.typing import NDArray
 
 from edge_ssd.errors import ModelError
@@ -25,16 +26,18 @@ MAX_NAME = 20_000
 """Bytes of one name; TensorFlow joins the names of what it fuses, a thousand of them at most."""
 
 
+def damaged(what: str) -> ModelError:
+    """Return the error of a file that is not as it was written."""
+    return ModelError(f"the model file is damaged: {what}", "copy or download the file again")
+
+
 def _unpack(fmt: str, data: Data, position: int) -> Any:
     try:
         if position < 0:
             raise struct.error
         return struct.unpack_from(fmt, data, position)[0]
     except struct.error:
-        raise ModelError(
-            f"the model file is damaged: an offset points to byte {position} of {len(data)}",
-            "copy or download the file again",
-        ) from None
+        raise damaged(f"an offset points to byte {position} of {len(data)}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,8 @@ class Vector:
         """Return the elements as a read-only view of ``dtype`` (little-endian)."""
         size = np.dtype(dtype).itemsize * self.length
         if self.position + size > len(self.data):
-            raise ModelError(
-                f"the model file is damaged: {size} bytes at {self.position} "
-                f"reach past its end at {len(self.data)}",
-                "copy or download the file again",
-            )
+            end = len(self.data)
+            raise damaged(f"{size} bytes at {self.position} reach past its end at {end}")
         view = np.frombuffer(self.data, dtype, self.length, self.position)
         view.flags.writeable = False
         return view
@@ -62,21 +62,16 @@ class Vector:
         """Yield the tables that the elements point to."""
         # Zeros read as an empty table, so a wrong length in front of them could go on for ever.
         if self.length > MAX_TABLES:
-            raise ModelError(
-                f"the model file is damaged: it says that it has {self.length} tables in a row, "
-                f"and {MAX_TABLES} are the most that are read",
-                "copy or download the file again",
+            raise damaged(
+                f"it states {self.length} tables in a row, and {MAX_TABLES} are the most "
+                "that are read"
             )
-        for index in range(self.length):
-            yield self.table(index)
+        yield from map(self.table, range(self.length))
 
     def table(self, index: int) -> Table:
         """Return the table that element ``index`` points to."""
         if not 0 <= index < self.length:
-            raise ModelError(
-                f"the model file is damaged: element {index} of {self.length} is asked for",
-                "copy or download the file again",
-            )
+            raise damaged(f"element {index} of {self.length} is asked for")
         place = self.position + 4 * index
         return Table(self.data, place + _unpack("<I", self.data, place))
 
@@ -97,6 +92,13 @@ class Table:
         offset = _unpack("<H", self.data, vtable + entry)
         return self.position + offset if offset else None
 
+    def place(self, slot: int) -> int:
+        """Return the byte position of a field that must be there, to write to it."""
+        place = self.field(slot)
+        if place is None:
+            raise ModelError(f"the model file has no field in slot {slot} to change")
+        return place
+
     def scalar(self, slot: int, fmt: str, default: int = 0) -> Any:
         """Return a scalar field; ``fmt`` is its ``struct`` letter."""
         place = self.field(slot)
@@ -104,15 +106,14 @@ class Table:
 
     def table(self, slot: int) -> Table | None:
         """Return the table that a field points to, or None."""
-        place = self.field(slot)
-        return None if place is None else Table(self.data, self._target(place))
+        target = self._target(slot)
+        return None if target is None else Table(self.data, target)
 
     def vector(self, slot: int) -> Vector:
         """Return the vector that a field points to; an absent one is empty."""
-        place = self.field(slot)
-        if place is None:
+        start = self._target(slot)
+        if start is None:
             return Vector(self.data, 0, 0)
-        start = self._target(place)
         length = _unpack("<I", self.data, start)
         if start + 4 + length > len(self.data):
             raise ModelError(
@@ -126,21 +127,15 @@ class Table:
         """Return a string field; an absent one is empty."""
         text = self.vector(slot)
         if text.length > MAX_NAME:
-            raise ModelError(
-                f"the model file is damaged: a name in it has {text.length} bytes",
-                "copy or download the file again",
-            )
+            raise damaged(f"a name in it has {text.length} bytes")
         try:
             return text.array("u1").tobytes().decode("utf-8")
         except UnicodeDecodeError:  # the runtimes raise it too, from deep inside
-            raise ModelError(
-                "the model file is damaged: a name in it is not UTF-8 text",
-                "copy or download the file again",
-            ) from None
+            raise damaged("a name in it is not UTF-8 text") from None
 
-    def _target(self, place: int) -> int:
-        target: int = place + _unpack("<I", self.data, place)
-        return target
+    def _target(self, slot: int) -> int | None:
+        place = self.field(slot)
+        return None if place is None else place + int(_unpack("<I", self.data, place))
 
 
 def root(data: Data) -> Table:
@@ -148,14 +143,27 @@ def root(data: Data) -> Table:
     return Table(data, _unpack("<I", data, 0))
 
 
-def append_vector(data: bytearray, table: Table, slot: int, values: NDArray[Any]) -> None:
-    """Point a present field of ``table`` at a new vector at the end of ``data``."""
-    place = table.field(slot)
-    if place is None:
-        raise ModelError(f"the model file has no field in slot {slot} to point elsewhere")
-    data.extend(bytes(-len(data) % 16))
-    struct.pack_into("<I", data, place, len(data) - place)
-    data.extend(struct.pack("<I", len(values)) + values.tobytes())
+def built(fields: Mapping[int, bytes | str | NDArray[Any] | int]) -> bytes:
+    """Return a flatbuffer that is one table: vectors, strings and 4-byte numbers, by slot."""
+    builder = Builder(64)
+    create: dict[type, Callable[[Any], int]] = {
+        bytes: builder.CreateByteVector,
+        str: builder.CreateString,
+        np.ndarray: builder.CreateNumpyVector,
+    }
+    offsets = {
+        slot: create[type(value)](value)
+        for slot, value in fields.items()
+        if not isinstance(value, int)
+    }
+    builder.StartObject(max(fields) + 1)
+    for slot, value in fields.items():
+        if slot in offsets:
+            builder.PrependUOffsetTRelativeSlot(slot, offsets[slot], 0)
+        else:
+            builder.PrependInt32Slot(slot, value, 0)
+    builder.Finish(builder.EndObject())
+    return bytes(builder.Output())
 
 
 def append(data: bytearray, piece: bytes) -> int:
@@ -164,6 +172,13 @@ def append(data: bytearray, piece: bytes) -> int:
     start = len(data)
     data.extend(piece)
     return start + int(_unpack("<I", data, start))
+
+
+def append_vector(data: bytearray, table: Table, slot: int, values: NDArray[Any]) -> None:
+    """Point a present field of ``table`` at a new vector at the end of ``data``."""
+    data.extend(bytes(-len(data) % 16))
+    point(data, table.place(slot), len(data))
+    data.extend(struct.pack("<I", len(values)) + values.tobytes())
 
 
 def point(data: bytearray, place: int, target: int) -> None:

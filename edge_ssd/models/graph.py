@@ -15,8 +15,8 @@ from flatbuffers import flexbuffers
 from numpy.typing import NDArray
 
 from edge_ssd.errors import ModelError
-from edge_ssd.models import flatbuffer, operator_names
-from edge_ssd.models.flatbuffer import Data, Table, Vector
+from edge_ssd.models import flatbuffer
+from edge_ssd.models.flatbuffer import Data, Table, Vector, damaged
 
 POSTPROCESS_OP = "TFLite_Detection_PostProcess"
 EDGETPU_OP = "edgetpu-custom-op"
@@ -25,8 +25,30 @@ OMITTED = -1
 
 _CUSTOM = 32
 _DTYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 7: "<i2", 9: "i1", 10: "<f8"}
-
 _QUANTISED = {"u1", "i1", "<i2"}
+_BUILTINS = """
+ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE
+EMBEDDING_LOOKUP FLOOR FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D
+LOCAL_RESPONSE_NORMALIZATION LOGISTIC LSH_PROJECTION LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1 RELU6
+RESHAPE RESIZE_BILINEAR RNN SOFTMAX SPACE_TO_DEPTH SVDF TANH CONCAT_EMBEDDINGS SKIP_GRAM CALL CUSTOM
+EMBEDDING_LOOKUP_SPARSE PAD UNIDIRECTIONAL_SEQUENCE_RNN GATHER BATCH_TO_SPACE_ND SPACE_TO_BATCH_ND
+TRANSPOSE MEAN SUB DIV SQUEEZE UNIDIRECTIONAL_SEQUENCE_LSTM STRIDED_SLICE BIDIRECTIONAL_SEQUENCE_RNN
+EXP TOPK_V2 SPLIT LOG_SOFTMAX DELEGATE BIDIRECTIONAL_SEQUENCE_LSTM CAST PRELU MAXIMUM ARG_MAX
+MINIMUM LESS NEG PADV2 GREATER GREATER_EQUAL LESS_EQUAL SELECT SLICE SIN TRANSPOSE_CONV
+SPARSE_TO_DENSE TILE EXPAND_DIMS EQUAL NOT_EQUAL LOG SUM SQRT RSQRT SHAPE POW ARG_MIN FAKE_QUANT
+REDUCE_PROD REDUCE_MAX PACK LOGICAL_OR ONE_HOT LOGICAL_AND LOGICAL_NOT UNPACK REDUCE_MIN FLOOR_DIV
+REDUCE_ANY SQUARE ZEROS_LIKE FILL FLOOR_MOD RANGE RESIZE_NEAREST_NEIGHBOR LEAKY_RELU
+SQUARED_DIFFERENCE MIRROR_PAD ABS SPLIT_V UNIQUE CEIL REVERSE_V2 ADD_N GATHER_ND COS WHERE RANK ELU
+REVERSE_SEQUENCE MATRIX_DIAG QUANTIZE MATRIX_SET_DIAG ROUND HARD_SWISH IF WHILE
+NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5 SCATTER_ND SELECT_V2 DENSIFY SEGMENT_SUM BATCH_MATMUL
+PLACEHOLDER_FOR_GREATER_OP_CODES CUMSUM CALL_ONCE BROADCAST_TO RFFT2D CONV_3D IMAG REAL COMPLEX_ABS
+HASHTABLE HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_SIZE REDUCE_ALL CONV_3D_TRANSPOSE VAR_HANDLE
+READ_VARIABLE ASSIGN_VARIABLE BROADCAST_ARGS RANDOM_STANDARD_NORMAL BUCKETIZE RANDOM_UNIFORM
+MULTINOMIAL GELU DYNAMIC_UPDATE_SLICE RELU_0_TO_1 UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX
+UNSORTED_SEGMENT_SUM ATAN2 UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR RIGHT_SHIFT
+"""
+_NAMES = _BUILTINS.split()
+"""The operators of TensorFlow Lite by their number in schema.fbs (``BuiltinOperator``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +68,7 @@ class Tensor:
 class Operator:
     """One operator; ``code`` is the custom name, or ``builtin N``.
 
-    name: the custom name, or the schema's, such as ``CONV_2D``.
+    name: the custom name, or the schema's, such as ``CONV_2D``; of a newer one, its code.
     code_index: its place among the model's operator codes.
     """
 
@@ -83,23 +105,13 @@ class Graph:
         codes = [_code_and_name(table) for table in self.model.vector(1).tables()]
         found = []
         for index, table in enumerate(self.subgraph.vector(3).tables()):
-            code = table.scalar(0, "I")
-            if code >= len(codes):
-                raise ModelError(
-                    f"the model file is damaged: operator {index} has code {code}",
-                    "copy or download the file again",
-                )
-            found.append(
-                Operator(
-                    index,
-                    codes[code][0],
-                    codes[code][1],
-                    code,
-                    _indices(table.vector(1)),
-                    _indices(table.vector(2)),
-                    table.vector(5).array("u1").tobytes(),
-                )
-            )
+            number = table.scalar(0, "I")
+            if number >= len(codes):
+                raise damaged(f"operator {index} has code {number}")
+            code, name = codes[number]
+            inputs, outputs = _indices(table.vector(1)), _indices(table.vector(2))
+            options = table.vector(5).array("u1").tobytes()
+            found.append(Operator(index, code, name, number, inputs, outputs, options))
         return found
 
     @property
@@ -115,10 +127,7 @@ class Graph:
     def tensor(self, index: int) -> Tensor:
         """Return the tensor with this index."""
         if not 0 <= index < len(self.tensors):
-            raise ModelError(
-                f"the model file is damaged: tensor {index} of {len(self.tensors)} is asked for",
-                "copy or download the file again",
-            )
+            raise damaged(f"tensor {index} of {len(self.tensors)} is asked for")
         return self.tensors[index]
 
     def constant(self, tensor: Tensor) -> NDArray[np.float32]:
@@ -240,10 +249,9 @@ def _check_zero_points(tensor: Tensor) -> None:
         limits = np.iinfo(tensor.dtype)
         low, high = tensor.zero_points.min(), tensor.zero_points.max()
         if not limits.min <= low <= high <= limits.max:
-            raise ModelError(
-                f"the model file is damaged: tensor {tensor.name!r} of {limits.dtype} has the "
-                f"zero point {low if low < limits.min else high}",
-                "copy or download the file again",
+            raise damaged(
+                f"tensor {tensor.name!r} of {limits.dtype} has the zero point "
+                f"{low if low < limits.min else high}"
             )
 
 
@@ -261,15 +269,16 @@ def _code_and_name(table: Table) -> tuple[str, str]:
     builtin = builtin_code(table)
     if builtin == _CUSTOM:
         return table.string(1), table.string(1)
-    return f"builtin {builtin}", operator_names.name(builtin)
+    code = f"builtin {builtin}"
+    return code, _NAMES[builtin] if 0 <= builtin < len(_NAMES) else code
 
 
 def _tensor(index: int, table: Table) -> Tensor:
     kind = table.scalar(1, "b")
     quantization = table.table(4)
-    empty = Vector(table.data, 0, 0)
-    scales = quantization.vector(2) if quantization else empty
-    zero_points = quantization.vector(3) if quantization else empty
+    scales, zero_points = (
+        quantization.vector(slot) if quantization else Vector(table.data, 0, 0) for slot in (2, 3)
+    )
     return Tensor(
         index=index,
         name=table.string(3),

@@ -41,8 +41,11 @@ def parse(text: str) -> list[str]:
     lines = [line.strip() for line in text.lstrip("\ufeff").splitlines()]
     while lines and not lines[-1]:
         lines.pop()
-    items = [_id_and_name(item) for item in _ITEM.findall(text)]
-    return _by_id(items or [_numbered(line) for line in lines if line]) or lines
+    pairs = [_id_and_name(item) for item in _ITEM.findall(text)]
+    if not pairs:
+        numbered = [_NUMBERED.fullmatch(line) for line in lines if line]
+        pairs = [(int(found[1]), found[2]) if found else None for found in numbered]
+    return _by_id(pairs) or lines
 
 
 def read(path: Path) -> list[str]:
@@ -83,10 +86,10 @@ def class_ids(
     option: the option that names them.
     """
     known = {label for label in labels if label}
-    unknown = [label for label in wanted if label not in known]
     problems = [
         Problem(option, f"the model has no label {label!r}{did_you_mean(label, known)}")
-        for label in unknown
+        for label in wanted
+        if label not in known
     ]
     return [class_id for class_id, label in enumerate(labels) if label in set(wanted)], problems
 
@@ -139,9 +142,13 @@ def match(lines: Sequence[str | None], classes: int) -> tuple[Labels, str]:
             f"{count} labels are COCO's {'without' if classes > count else 'with'} its gaps: "
             f"matched to the model's {counted(classes, 'class')} by name"
         )
+    why = {
+        1: f": one too many, and the first, {first!r}, does not stand for the background",
+        -1: ": one too few; is the first column of the scores the background, and the manifest "
+        "denies it?",
+    }
     raise ModelError(
-        f"{both[0]} do not fit the model's {both[1]}{_why(count, classes, first)}",
-        _EACH_CLASS,
+        f"{both[0]} do not fit the model's {both[1]}{why.get(count - classes, '')}", _EACH_CLASS
     )
 
 
@@ -157,30 +164,14 @@ def _check_not_moved(names: Labels, first: str) -> None:
     if moved:
         direction = "late" if moved > 0 else "early"
         raise ModelError(
-            f"COCO's names are one line too {direction}: class 0 is person, and its line says "
+            f"COCO's names are one line too {direction}: class 0 is person, and its line reads "
             f"{_quoted(names)}",
             "begin with person, or with one line for the background before it",
         )
 
 
-def _why(count: int, classes: int, first: str) -> str:
-    if count == classes + 1:
-        return f": one too many, and the first, {first!r}, does not stand for the background"
-    if count == classes - 1:
-        return (
-            ": one too few; is the first column of the scores the background, and the manifest "
-            "says it is not?"
-        )
-    return ""
-
-
 def _quoted(names: Labels) -> str:
     return repr(names[0]) if names and names[0] else "not used"
-
-
-def _numbered(line: str) -> tuple[int, str] | None:
-    found = _NUMBERED.fullmatch(line)
-    return (int(found[1]), found[2]) if found else None
 
 
 def _id_and_name(item: str) -> tuple[int, str] | None:

@@ -102,10 +102,8 @@ def _without_op(spec: ModelSpec, graph: Graph, operator: Operator) -> ModelSpec:
         content=promote_inputs(graph, operator, 2),
         anchors=graph.constant(anchors).reshape(-1, 4),
         box_coder=BoxCoderScales(
-            _option(options, "y_scale", 10.0),
-            _option(options, "x_scale", 10.0),
-            _option(options, "h_scale", 5.0),
-            _option(options, "w_scale", 5.0),
+            *(_option(options, f"{axis}_scale", 10.0) for axis in "yx"),
+            *(_option(options, f"{axis}_scale", 5.0) for axis in "hw"),
         ),
         heads=(boxes.name, scores.name),
         background=columns != classes,

@@ -1,6 +1,6 @@
 """The manifest of a model: ``NAME.json`` next to ``NAME.tflite``, or inside it (``embedded``).
 
-It says what the graph cannot: anchors, scales, input normalisation, labels, origin and
+It holds what the graph does not: anchors, scales, input normalisation, labels, origin and
 licence. ``docs/models.md`` describes every key.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from edge_ssd.models.spec import BoxCoderScales, InputNormalization, ModelSpec, 
 
 SCHEMA = 1
 
+_REMEDY = "correct it, or remove it"
 _T = TypeVar("_T")
 _WORDS = {
     str: "text",
@@ -35,7 +36,7 @@ _WORDS = {
 
 
 class ManifestError(ModelError):
-    """What a manifest says cannot be used; names the file and the key."""
+    """A manifest that cannot be used; names the file and the key."""
 
     noun = "manifest"
 
@@ -80,6 +81,11 @@ class Entry:
             raise self.error(key, f"{found}, and must be {_WORDS[kind]}")
         return value
 
+    def made(self, kind: Callable[..., _T], **numbers: float) -> _T:
+        """Return what ``kind`` makes of these numbers in this order, given by key and default."""
+        with self.placed():
+            return kind(*(self.get(key, float, default) for key, default in numbers.items()))
+
     def entry(self, key: str) -> Entry:
         """Return the object below ``key``; an absent one is empty."""
         return Entry(self.values.get(key, {}), self.path, f"{self.place}{key}.")
@@ -96,9 +102,7 @@ def read(path: Path) -> Entry:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ManifestError(
-            f"cannot be read: {error.strerror}", "correct it, or remove it", path
-        ) from None
+        raise ManifestError(f"cannot be read: {error.strerror}", _REMEDY, path) from None
     return parse(content, path)
 
 
@@ -107,7 +111,7 @@ def parse(content: bytes, path: Path) -> Entry:
     try:
         values = json.loads(content.decode("utf-8-sig"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise ManifestError(f"cannot be read: {error}", "correct it, or remove it", path) from None
+        raise ManifestError(f"cannot be read: {error}", _REMEDY, path) from None
     manifest = Entry(values, path)
     if manifest.get("schema", int, 0) != SCHEMA:
         raise manifest.error("schema", f"must be {SCHEMA}")
@@ -129,7 +133,13 @@ def verify(manifest: Entry, data: Data) -> None:
 
 def spec(manifest: Entry, path: Path) -> ModelSpec:
     """Return what the engine needs of a manifest, for the model file at ``path``."""
-    heads = manifest.entry("heads")
+    heads, postprocess = manifest.entry("heads"), manifest.entry("postprocess")
+    labels = manifest.get("labels", list, [])
+    if not all(name is None or isinstance(name, str) for name in labels):
+        raise manifest.error("labels", "must be texts (null for a class id that is not used)")
+    threshold = postprocess.get("iou_threshold", float, 0.6)
+    if not 0 <= threshold <= 1:
+        raise postprocess.error("iou_threshold", f"is {threshold}, and must be from 0 to 1")
     activation = manifest.get("score_activation", str, "none")
     if activation not in ("none", "sigmoid"):
         raise manifest.error("score_activation", f"is {activation!r}, and must be none or sigmoid")
@@ -137,13 +147,15 @@ def spec(manifest: Entry, path: Path) -> ModelSpec:
         name=manifest.get("name", str, path.stem),
         path=path,
         anchors=_anchors(manifest.entry("anchors")),
-        normalization=_normalization(manifest.entry("input")),
-        box_coder=_box_coder(manifest.entry("box_coder")),
+        normalization=manifest.entry("input").made(InputNormalization, mean=127.5, std=127.5),
+        box_coder=manifest.entry("box_coder").made(
+            BoxCoderScales, y_scale=10.0, x_scale=10.0, h_scale=5.0, w_scale=5.0
+        ),
         heads=(heads.get("boxes", str), heads.get("scores", str)) if heads.values else None,
-        labels=_labels(manifest),
+        labels=tuple(labels),
         background=manifest.get("background", bool, True),
         sigmoid=activation == "sigmoid",
-        iou_threshold=_iou_threshold(manifest.entry("postprocess")),
+        iou_threshold=threshold,
     )
 
 
@@ -186,35 +198,6 @@ def _described_anchors(anchors: NDArray[np.float32] | SsdAnchorLayout) -> dict[s
 
 def _no_number(name: str) -> float:
     raise ValueError(f"{name} is not a number of JSON")
-
-
-def _normalization(entry: Entry) -> InputNormalization:
-    with entry.placed():
-        return InputNormalization(entry.get("mean", float, 127.5), entry.get("std", float, 127.5))
-
-
-def _box_coder(entry: Entry) -> BoxCoderScales:
-    with entry.placed():
-        return BoxCoderScales(
-            entry.get("y_scale", float, 10.0),
-            entry.get("x_scale", float, 10.0),
-            entry.get("h_scale", float, 5.0),
-            entry.get("w_scale", float, 5.0),
-        )
-
-
-def _labels(manifest: Entry) -> tuple[str | None, ...]:
-    names = manifest.get("labels", list, [])
-    if not all(name is None or isinstance(name, str) for name in names):
-        raise manifest.error("labels", "must be texts (null for a class id that is not used)")
-    return tuple(names)
-
-
-def _iou_threshold(entry: Entry) -> float:
-    threshold = entry.get("iou_threshold", float, 0.6)
-    if not 0 <= threshold <= 1:
-        raise entry.error("iou_threshold", f"is {threshold}, and must be from 0 to 1")
-    return threshold
 
 
 def _anchors(entry: Entry) -> NDArray[np.float32] | SsdAnchorLayout | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge_ssd.errors import ModelError
-from edge_ssd.models.graph import OMITTED, Graph, Operator
+from edge_ssd.models.flatbuffer import damaged
+from edge_ssd.models.graph import OMITTED, Graph
 from edge_ssd.wording import counted
 
 _TWO = """
@@ -20,14 +20,9 @@ PADV2 BATCH_TO_SPACE_ND SPACE_TO_BATCH_ND SPLIT_V SELECT SELECT_V2 SLICE TRANSPO
 SCATTER_ND DYNAMIC_UPDATE_SLICE UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_SUM
 UNSORTED_SEGMENT_MIN CONV_3D_TRANSPOSE HASHTABLE_LOOKUP
 """
-_FOUR = "STRIDED_SLICE ONE_HOT SPARSE_TO_DENSE"
-_REQUIRED = {
-    **dict.fromkeys(_TWO.split(), 2),
-    **dict.fromkeys(_THREE.split(), 3),
-    **dict.fromkeys(_FOUR.split(), 4),
-    "NON_MAX_SUPPRESSION_V4": 5,
-    "NON_MAX_SUPPRESSION_V5": 6,
-}
+_REQUIRED = dict.fromkeys(_TWO.split(), 2) | dict.fromkeys(_THREE.split(), 3)
+_REQUIRED |= {"STRIDED_SLICE": 4, "ONE_HOT": 4, "SPARSE_TO_DENSE": 4}
+_REQUIRED |= {"NON_MAX_SUPPRESSION_V4": 5, "NON_MAX_SUPPRESSION_V5": 6}
 """How many of the first inputs are required; one for operators not listed."""
 
 # They need every input that they list.
@@ -42,22 +37,16 @@ _FREE = {
 def check(graph: Graph) -> None:
     """Raise ModelError for an operator without an input that it needs, or without outputs.
 
-    Custom operators, and those newer than the schema known here, are not looked at.
+    Custom operators, and those newer than the schema known here, are not checked.
     """
     for operator in graph.operators:
-        known = operator.code != operator.name
-        lack = _lack(operator) if known and operator.name not in _FREE else ""
-        if lack:
-            raise ModelError(
-                f"the model file is damaged: operator {operator.index}, {operator.name}, {lack}",
-                "copy or download the file again",
-            )
-
-
-def _lack(operator: Operator) -> str:
-    count = len(operator.inputs) if operator.name in _ALL else _REQUIRED.get(operator.name, 1)
-    required = max(count, 1)
-    there = sum(index != OMITTED for index in operator.inputs[:required])
-    if there < required:
-        return f"has {there} of the {counted(required, 'input')} it needs"
-    return "" if operator.outputs else "has no output"
+        if operator.code == operator.name or operator.name in _FREE:
+            continue
+        count = len(operator.inputs) or 1
+        required = count if operator.name in _ALL else _REQUIRED.get(operator.name, 1)
+        there = sum(index != OMITTED for index in operator.inputs[:required])
+        where = f"operator {operator.index}, {operator.name}"
+        if there < required:
+            raise damaged(f"{where}, has {there} of the {counted(required, 'input')} it needs")
+        if not operator.outputs:
+            raise damaged(f"{where}, has no output")

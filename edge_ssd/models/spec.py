@@ -17,7 +17,7 @@ MAX_CELLS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class InputNormalization:
-    """How pixels become what the network was trained on: ``real = (pixel - mean) / std``.
+    """How pixels become what the model was trained on: ``real = (pixel - mean) / std``.
 
     127.5 and 127.5 give -1 to 1, as all of TensorFlow's SSD MobileNets have it.
     Raises ModelError unless both are finite and std is positive.

@@ -6,8 +6,10 @@ The file is read by the same code as for the detector, so that the verdict is th
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,12 @@ from edge_ssd.models import catalogue, embedded, labels, loading, manifest
 from edge_ssd.models.graph import POSTPROCESS_OP, Graph, Tensor, custom_options
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.postprocess.anchors import for_model
-from edge_ssd.workshop import anchor_layers, kinds, operators, verdict
-from edge_ssd.workshop.anchor_layers import AnchorLayer
+from edge_ssd.workshop import kinds, operators
 from edge_ssd.workshop.kinds import Kind
 from edge_ssd.workshop.operators import EdgeTpuShare, Work
+
+_NEAR = 0.01
+"""Of the input's size: anchors that are stored in 8 bits are off by up to .0033."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,15 @@ class HeadsInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class AnchorLayer:
+    """One feature map: its grid, and how many boxes each of its cells has."""
+
+    rows: int
+    columns: int
+    boxes: int
+
+
+@dataclass(frozen=True, slots=True)
 class AnchorsInfo:
     """layers: finest first; empty where the anchors form no grids."""
 
@@ -68,9 +81,9 @@ class LabelsInfo:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fit:
-    """What the engine makes of the file; ``problem`` says why it cannot use it, or is empty."""
+    """What the engine makes of the file; ``problem``: why it cannot use it, or empty."""
 
     heads: HeadsInfo | None = None
     anchors: AnchorsInfo | None = None
@@ -113,7 +126,7 @@ def inspect(name_or_path: str) -> Report:
     """Return what a catalogue name or a file is.
 
     Raises ModelError when the file is missing, damaged, or not a TensorFlow Lite model. A
-    model that the detector cannot use is a report that says so.
+    model that the detector cannot use gives a report with the problem.
     """
     path = catalogue.find(name_or_path)
     data = loading.read(path)
@@ -127,32 +140,30 @@ def inspect(name_or_path: str) -> Report:
 
 def _report(path: Path, data: bytes, graph: Graph) -> Report:
     kind, fit = kinds.kind(graph, path.name), _fit(path, data)
+    options = _options(graph)
     share, activations = operators.edgetpu_share(graph), _dtype(operators.activations(graph))
-    has_op = graph.custom_operator(POSTPROCESS_OP) is not None
     gainful = not fit.problem or kind is Kind.SEGMENT
     classes = fit.heads.classes if fit.heads else 0
     unnamed = classes if fit.labels and not fit.labels.named else 0
     beside = manifest.beside(path) is not None
     sha256 = hashlib.sha256(data).hexdigest()
     return Report(
+        **vars(fit),
         path=path,
         size=len(data),
         sha256=sha256,
         catalogue=_catalogue_name(sha256),
         kind=kind,
-        what=verdict.what(kind, activations, bool(share), kinds.segment(path.name)),
+        what=kinds.what(kind, activations, bool(share), kinds.segment(path.name)),
         usable=not fit.problem,
-        problem=fit.problem,
-        remedy=fit.remedy,
-        needs=verdict.needs(kind, bool(share), unnamed),
-        gains=verdict.gains(kind, activations, bool(share), has_op, beside) if gainful else [],
+        needs=kinds.needs(kind, bool(share), unnamed),
+        gains=kinds.gains(kind, activations, bool(share), options is not None, beside)
+        if gainful
+        else [],
         inputs=[_tensor(tensor) for tensor in graph.inputs],
         outputs=[_tensor(tensor) for tensor in graph.outputs],
-        postprocess_options=_options(graph),
-        heads=fit.heads,
-        anchors=fit.anchors,
-        labels=fit.labels,
-        operators=operators.counts(graph),
+        postprocess_options=options,
+        operators=dict(Counter(operator.name for operator in graph.operators).most_common()),
         weights={_dtype(dtype): size for dtype, size in operators.weights(graph).items()},
         edgetpu=share,
         work=operators.work(graph),
@@ -186,26 +197,55 @@ def _heads(spec: ModelSpec, heads: Heads, graph: Graph) -> HeadsInfo:
 
 
 def _anchors(spec: ModelSpec, table: NDArray[np.float32]) -> AnchorsInfo:
-    if spec.anchors is None:
-        source = "formula"
-    else:
-        source = "operator" if spec.content else _manifest_of(spec.path)
-    layers = anchor_layers.recognise(table) if np.isfinite(table).all() else ()
+    source = "operator" if spec.content else _manifest_of(spec.path)
+    source = "formula" if spec.anchors is None else source
+    layers = _layers(table) if np.isfinite(table).all() else ()
     return AnchorsInfo(source, len(table), layers)
+
+
+def _layers(anchors: NDArray[np.float32]) -> tuple[AnchorLayer, ...]:
+    """Return the layers of (N, 4) finite ycenter, xcenter, h, w; empty where they form no grids.
+
+    Expected as TensorFlow has them: layer after layer, row by row, the boxes of a cell together.
+    """
+    starts = _starts(np.any(np.abs(np.diff(anchors[:, :2], axis=0)) > 1e-6, axis=1))
+    boxes = np.diff([*starts, len(anchors)])
+    cells = anchors[starts, :2]
+    bounds = [*_starts(np.diff(cells[:, 0]) < -1e-6), len(cells)]
+    layers = [_layer(cells[first:last], boxes[first:last]) for first, last in pairwise(bounds)]
+    return tuple(layer for layer in layers if layer) if all(layers) else ()
+
+
+def _starts(changes: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return where runs begin, given whether each element differs from the one before."""
+    return np.concatenate([[0], np.flatnonzero(changes) + 1])
+
+
+def _layer(cells: NDArray[np.float32], boxes: NDArray[np.intp]) -> AnchorLayer | None:
+    """Return the grid whose cell centres, (cells, 2) y and x, are these; or None."""
+    rows = len(_starts(np.diff(cells[:, 0]) > 1e-6))
+    columns = len(cells) // rows
+    if len(cells) != rows * columns or boxes.min() != boxes.max():
+        return None
+    centres = [(np.arange(count) + 0.5) / count for count in (rows, columns)]
+    expected = np.stack(np.meshgrid(*centres, indexing="ij"), axis=-1).reshape(-1, 2)
+    if np.abs(cells - expected).max() > _NEAR:
+        return None
+    return AnchorLayer(rows, columns, int(boxes[0]))
 
 
 def _labels(model: ModelFit, data: bytes) -> LabelsInfo:
     """Raises ModelError when the labels do not fit the heads."""
     spec, names = model.spec, labels.of_model(model.spec, model.classes)
     named = [name for name in names if name]
-    source = note = ""
+    source, note = "none", ""
     if spec.labels:
         packed = tuple(labels.packed_in(data)) == spec.labels
         source = "metadata inside" if packed else _manifest_of(spec.path)
         note = labels.match(spec.labels, model.classes)[1]
     elif named:
         source, note = "assumed", f"none in the file; its {len(names)} classes are taken for COCO's"
-    return LabelsInfo(source or "none", len(named), names[0] if names else None, note)
+    return LabelsInfo(source, len(named), names[0] if names else None, note)
 
 
 def _manifest_of(path: Path) -> str:
@@ -224,23 +264,18 @@ def _options(graph: Graph) -> Mapping[str, Any] | None:
 
 def _catalogue_name(sha256: str) -> str | None:
     """Return the name of the known model that this is, byte for byte."""
-    bundled = {
-        name: catalogue.describe(name).entry("file").get("sha256", str)
-        for name in catalogue.bundled()
-    }
+    bundled = {name: catalogue.bundled_sha256(name) for name in catalogue.bundled()}
     offered = {name: offer.model_sha256 for name, offer in catalogue.offers().items()}
     return next((name for name, known in (offered | bundled).items() if known == sha256), None)
 
 
 def _tensor(tensor: Tensor) -> TensorReport:
-    scales, zero_points = tensor.scales.tolist(), tensor.zero_points.tolist()
-    return TensorReport(
-        tensor.name,
-        tensor.shape,
-        _dtype(tensor.dtype),
-        scales[0] if len(scales) == 1 else scales or None,
-        zero_points[0] if len(zero_points) == 1 else zero_points or None,
-    )
+    scale, zero_point = _one_or_list(tensor.scales), _one_or_list(tensor.zero_points)
+    return TensorReport(tensor.name, tensor.shape, _dtype(tensor.dtype), scale, zero_point)
+
+
+def _one_or_list(values: NDArray[Any]) -> Any:
+    return values.item() if len(values) == 1 else values.tolist() or None
 
 
 def _dtype(stored: str) -> str:

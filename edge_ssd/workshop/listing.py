@@ -11,7 +11,7 @@ from edge_ssd.models.graph import Graph
 
 
 def listing() -> dict[str, dict[str, Any]]:
-    """Return every known model by name: what its manifest says but the anchors, and more.
+    """Return every known model by name: its manifest without the anchors, and more.
 
     state: ``bundled``, ``pulled``, or ``available`` (to be pulled).
     path: of the file; None where it is to be pulled.
@@ -30,28 +30,21 @@ def listing() -> dict[str, dict[str, Any]]:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    """Return what the manifest beside a model or inside it says, and its size in any case."""
+    """Return the manifest beside a model or inside it, and its size in any case."""
     try:
         size = path.stat().st_size
     except OSError as error:
         return {"file": {"size": None}, "problem": f"{path} cannot be read: {error.strerror}"}
+    beside = manifest.beside(path)
     try:
-        entry = _entry(path)
+        if beside:
+            entry = manifest.read(beside)
+        else:
+            graph = Graph(embedded.without_archive(loading.read(path)))
+            entry = embedded.read(graph, path) or manifest.Entry({}, path)
         for text in ("licence", "description"):
             entry.get(text, str, "")
         file = {**entry.entry("file").values, "size": size}
     except ModelError as error:
-        return {"file": {"size": size}, "problem": str(error)}
+        return {"file": {"size": size}, "problem": str(error.of(path))}
     return {**entry.values, "file": file, "problem": ""}
-
-
-def _entry(path: Path) -> manifest.Entry:
-    """Return the manifest of a model; an empty one where it has none. Raises ModelError."""
-    beside = manifest.beside(path)
-    if beside:
-        return manifest.read(beside)
-    try:
-        graph = Graph(embedded.without_archive(loading.read(path)))
-        return embedded.read(graph, path) or manifest.Entry({}, path)
-    except ModelError as error:
-        raise error.of(path) from None

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
 from edge_ssd.errors import ModelError
-from edge_ssd.models.graph import EDGETPU_OP, Graph, Operator
+from edge_ssd.models.graph import EDGETPU_OP, OMITTED, Graph, Operator
 
 Shape = tuple[int, ...]
+
+_FACTORS = {
+    "CONV_2D": (1, (1, 2, 3)),
+    "DEPTHWISE_CONV_2D": (1, (1, 2)),
+    "TRANSPOSE_CONV": (1, (0, 1, 2)),
+    "FULLY_CONNECTED": (1, (1,)),
+    "BATCH_MATMUL": (0, (-1,)),
+}
+"""By operator: the input, and its axes, whose sizes give the multiply-adds per element.
+
+Of the output; for a transposed convolution, of what it spreads, input 2.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """multiply_adds: of one inference, in convolutions and matrix products alone.
 
-    uncounted: operators that surely multiply and whose shapes do not tell how often.
+    uncounted: operators that multiply, but whose shapes do not give the count.
     """
 
     multiply_adds: int
@@ -38,32 +49,24 @@ class EdgeTpuShare:
     of_bytes: int
 
 
-def counts(graph: Graph) -> dict[str, int]:
-    """Return how often each operator occurs, the most frequent first."""
-    return dict(Counter(operator.name for operator in graph.operators).most_common())
-
-
 def work(graph: Graph) -> Work:
     """Estimate the multiply-adds of one inference from the shapes of weights and outputs."""
-    total, uncounted = 0, set()
-    for operator in graph.operators:
-        estimate = _ESTIMATES.get(operator.name)
-        count = _estimated(estimate, graph, operator) if estimate else None
-        total += count or 0
-        if count is None and (estimate or operator.name == EDGETPU_OP):
-            uncounted.add(operator.name)
-    return Work(total, tuple(sorted(uncounted)))
+    counted = [
+        (operator.name, _multiply_adds(graph, operator) if operator.name in _FACTORS else 0)
+        for operator in graph.operators
+        if operator.name in (*_FACTORS, EDGETPU_OP)
+    ]
+    uncounted = {name for name, count in counted if not count}
+    return Work(sum(count for _, count in counted), tuple(sorted(uncounted)))
 
 
 def weights(graph: Graph) -> dict[str, int]:
     """Return the stored bytes of the constant tensors by dtype, the largest first."""
     found: Counter[str] = Counter()
-    seen = set()
     stored = graph.model.vector(4)
-    for tensor in graph.tensors:
-        if tensor.buffer not in seen:
-            seen.add(tensor.buffer)
-            found[tensor.dtype] += stored.table(tensor.buffer).vector(0).length
+    dtypes = {tensor.buffer: tensor.dtype for tensor in reversed(graph.tensors)}
+    for buffer, dtype in dtypes.items():
+        found[dtype] += stored.table(buffer).vector(0).length
     return {dtype: count for dtype, count in found.most_common() if count}
 
 
@@ -81,50 +84,17 @@ def edgetpu_share(graph: Graph) -> EdgeTpuShare | None:
 def activations(graph: Graph) -> str:
     """Return the dtype that convolutions compute in, or the input's where there are none."""
     for operator in graph.operators:
-        if operator.name in _ESTIMATES and operator.inputs[:1] > (-1,):
+        if operator.name in _FACTORS and operator.inputs[:1] > (OMITTED,):
             return graph.tensor(operator.inputs[0]).dtype
     return graph.inputs[0].dtype
 
 
-def _estimated(
-    estimate: Callable[[list[Shape], Shape], int], graph: Graph, operator: Operator
-) -> int | None:
-    """Return the multiply-adds of one operator, or None where its shapes do not fit it."""
+def _multiply_adds(graph: Graph, operator: Operator) -> int:
+    """Return the multiply-adds of one operator; 0 where its shapes do not fit it."""
+    source, axes = _FACTORS[operator.name]
     try:
-        inputs = [graph.tensor(i).shape if i >= 0 else () for i in operator.inputs]
-        count = estimate(inputs, graph.tensor(operator.outputs[0]).shape)
-    except (IndexError, ValueError, ZeroDivisionError, ModelError):
-        return None
-    return count if count > 0 else None
-
-
-def _conv(inputs: list[Shape], output: Shape) -> int:
-    _, height, width, channels = inputs[1]
-    return prod(output) * height * width * channels
-
-
-def _depthwise(inputs: list[Shape], output: Shape) -> int:
-    _, height, width, _ = inputs[1]
-    return prod(output) * height * width
-
-
-def _transposed(inputs: list[Shape], _output: Shape) -> int:
-    channels, height, width, _ = inputs[1]
-    return prod(inputs[2]) * height * width * channels
-
-
-def _fully_connected(inputs: list[Shape], output: Shape) -> int:
-    return prod(output) * inputs[1][1]
-
-
-def _matrix_product(inputs: list[Shape], output: Shape) -> int:
-    return prod(output) * inputs[0][-1]
-
-
-_ESTIMATES: dict[str, Callable[[list[Shape], Shape], int]] = {
-    "CONV_2D": _conv,
-    "DEPTHWISE_CONV_2D": _depthwise,
-    "TRANSPOSE_CONV": _transposed,
-    "FULLY_CONNECTED": _fully_connected,
-    "BATCH_MATMUL": _matrix_product,
-}
+        per_element = prod(graph.tensor(operator.inputs[source]).shape[axis] for axis in axes)
+        elements = operator.inputs[2] if operator.name == "TRANSPOSE_CONV" else operator.outputs[0]
+        return prod(graph.tensor(elements).shape) * per_element
+    except (IndexError, ModelError):
+        return 0

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +102,8 @@ def prepare(name_or_path: str, output: Path, int8: bool = False, force: bool = F
             part.write_bytes(content)
             agreement = _verify(spec, part, int8)
             _check_place(source, output, force)
+    except ModelError as error:
+        raise error.of(source) from None
     except EdgeSsdError:
         raise
     except OSError as error:
@@ -135,9 +136,7 @@ def _converted(spec: ModelSpec, data: bytes, int8: bool) -> bytes:
     graph = Graph(embedded.without_archive(data))
     found = loading.beside(spec.path, data)
     if not (spec.content or found or int8):
-        raise ModelError(
-            "it has raw heads already, and nothing would change", "use it as it is", spec.path
-        )
+        raise ModelError("it has raw heads already, and nothing would change", "use it as it is")
     found = found or embedded.read(graph, spec.path)
     # Licence and origin travel on.
     values = (found.values if found else {}) | manifest.describe(spec)
@@ -148,25 +147,22 @@ def _converted(spec: ModelSpec, data: bytes, int8: bool) -> bytes:
     }
     operator = graph.custom_operator(POSTPROCESS_OP)
     if operator:
-        values["operator_options"] = _finite(custom_options(operator))
-    try:
-        content = spec.content or embedded.without_manifest(bytes(graph.data))
-        content = embedded.write(requantise(content) if int8 else content, values)
-        return embedded.with_archive_of(data, content)
-    except ModelError as error:
-        raise error.of(spec.path) from None
-
-
-def _finite(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options without the numbers that JSON has not; the engine uses none of them."""
-    return {key: value for key, value in options.items() if value is None or math.isfinite(value)}
+        # Without the numbers that JSON has not; the engine uses none of them.
+        values["operator_options"] = {
+            key: value
+            for key, value in custom_options(operator).items()
+            if value is None or math.isfinite(value)
+        }
+    content = spec.content or embedded.without_manifest(bytes(graph.data))
+    content = embedded.write(requantise(content) if int8 else content, values)
+    return embedded.with_archive_of(data, content)
 
 
 def _verify(spec: ModelSpec, part: Path, int8: bool) -> Agreement | None:
     """Raise ModelError unless the new file is the same model as far as can be seen here."""
     new = loading.load(part)
     if manifest.describe(new) != manifest.describe(spec):
-        raise ModelError("the new file would not load as the original does", path=spec.path)
+        raise ModelError("the new file would not load as the original does")
     if Graph(loading.read(part)).custom_operator(EDGETPU_OP):
         return None
     agreement = _compare(spec, new)
@@ -180,22 +176,21 @@ def _verify(spec: ModelSpec, part: Path, int8: bool) -> Agreement | None:
             "the new file does not detect the same: scores differ by up to "
             f"{agreement.score_difference:.3f}, boxes overlap by {agreement.overlap:.3f}",
             "nothing was written; use the file as it is",
-            spec.path,
         )
     return agreement
 
 
 def _compare(spec: ModelSpec, new: ModelSpec) -> Agreement:
     options = ModelOptions(threads=1)
-    old_network, new_network = CpuBackend(spec, options), CpuBackend(new, options)
-    tensor = old_network.preprocess.tensor
-    anchors = for_model(spec, old_network.heads.anchors, tensor.height, tensor.width)
+    backends = CpuBackend(spec, options), CpuBackend(new, options)
+    tensor = backends[0].preprocess.tensor
+    anchors = for_model(spec, backends[0].heads.anchors, tensor.height, tensor.width)
     decode = BoxDecoder(anchors, spec.box_coder)
     exact, differences, overlaps = True, [], []
-    for frame in _pictures():
-        old_network.set_frame(frame)
-        new_network.set_frame(frame)
-        old_heads, new_heads = old_network.invoke(), new_network.invoke()
+    for frame in _images():
+        for backend in backends:
+            backend.set_frame(frame)
+        old_heads, new_heads = (backend.invoke() for backend in backends)
         exact = exact and _equal(old_heads, new_heads)
         old_scores, new_scores = _scores(old_heads, spec), _scores(new_heads, spec)
         differences.append(np.abs(old_scores - new_scores).max())
@@ -211,14 +206,14 @@ def _equal(one: RawHeads, other: RawHeads) -> bool:
 
 
 def _scores(heads: RawHeads, spec: ModelSpec) -> NDArray[np.float32]:
-    """(N, classes) real scores, without the background."""
+    """Return real scores, (N, classes), without the background."""
     tensor = heads.scores
     real = dequantize(tensor.values[:, int(spec.background) :], tensor.scale, tensor.zero_point)
     return np.asarray(1 / (1 + np.exp(-real)), np.float32) if spec.sigmoid else real
 
 
-def _pictures() -> Iterator[Frame]:
-    """A photo, its mirror image, and moving shapes."""
+def _images() -> Iterator[Frame]:
+    """Yield a photo, its mirror image, and moving shapes."""
     photo = read_image(golden.PHOTO)
     for number, image in enumerate((photo, photo[:, ::-1].copy())):
         yield Frame(image, PixelFormat.BGR, "prepare", number, *capture_times())

@@ -86,8 +86,7 @@ def pull(
                 f"{name} comes with the package, and goes to no other folder",
                 f"leave out --output: `--model {name}` finds it",
             )
-        sha256 = catalogue.describe(name).entry("file").get("sha256", str)
-        return Pulled(catalogue.bundled()[name], sha256, fresh=False)
+        return Pulled(catalogue.bundled()[name], catalogue.bundled_sha256(name), fresh=False)
     if name not in catalogue.offers():
         raise ModelError(f"no model {name!r} can be pulled", "see `edge-ssd models list`")
     offer = catalogue.offers()[name]
@@ -119,7 +118,7 @@ def _url(offer: Offer, mirror: str | None) -> str:
 
 def _pulled(offer: Offer, url: str, folder: Path, trust: bool, progress: Progress) -> Pulled:
     path = folder / f"{offer.name}.tflite"
-    recorded = _recorded(path)
+    recorded = _recorded(path.with_suffix(".json"))
     expected = offer.model_sha256 or recorded
     if path.exists():
         if not (recorded and path.is_file()):
@@ -141,12 +140,11 @@ def _pulled(offer: Offer, url: str, folder: Path, trust: bool, progress: Progres
     return Pulled(path, _sha256(model), fresh=True)
 
 
-def _recorded(path: Path) -> str | None:
-    """Return the hash in the manifest that an earlier pull left.
+def _recorded(record: Path) -> str | None:
+    """Return the hash in the manifest that an earlier pull left, or None.
 
     Raises PullError when the manifest was not written by a pull, ManifestError when it is invalid.
     """
-    record = path.with_suffix(".json")
     if not record.exists():
         return None
     entry = manifest.read(record)
@@ -178,9 +176,9 @@ def _downloaded(url: str, progress: Progress) -> bytes:
         headers={"User-Agent": "edge-ssd", "Accept-Encoding": "identity"},
         auth=lambda request: request,  # else requests sends what ~/.netrc holds
         verify=certificates.cafile or certificates.capath or True,
-        hooks={"response": _Limits(url, progress).check},
+        hooks={"response": _Limits(url, progress, time.monotonic() + TOTAL_S).check},
     )
-    pooch.get_logger().setLevel("WARNING")  # it tells what it does on stderr
+    pooch.get_logger().setLevel("WARNING")  # it reports each step on stderr
     with TemporaryDirectory() as place:
         cache = pooch.create(
             place, "", registry={"file": None}, urls={"file": url}, retry_if_failed=RETRIES
@@ -191,19 +189,20 @@ def _downloaded(url: str, progress: Progress) -> bytes:
             raise DownloadError(f"{url} cannot be downloaded: {_reason(error)}", _NETWORK) from None
 
 
+@dataclass(frozen=True)
 class _Limits:
     """What pooch's downloader does not bound: redirects, size, total time. Errors end a pull."""
 
-    def __init__(self, url: str, progress: Progress) -> None:
-        self.url, self.progress = url, progress
-        self.end = time.monotonic() + TOTAL_S
+    url: str
+    progress: Progress
+    end: float
 
     def check(self, response: Any, **_: Any) -> None:
         """Check the head of an answer: a hook of requests."""
         if response.is_redirect:
             response.close()  # else requests reads its page to the end
-            target = urlsplit(urljoin(response.url, response.headers["Location"]))
-            if response.url.startswith("https:") and target.scheme != "https":
+            target = urljoin(response.url, response.headers["Location"])
+            if response.url.startswith("https:") and not target.lower().startswith("https:"):
                 raise DownloadError(f"{self.url} is redirected away from https", _NETWORK)
         elif response.ok:
             length = response.headers.get("Content-Length", "0")
@@ -234,7 +233,7 @@ def _reason(error: Any) -> str:
     """Return why a download failed, without any URL: a proxy's may hold a password."""
     response = getattr(error, "response", None)
     if response is not None and not response.ok:
-        return f"the server says {response.status_code} {response.reason}"
+        return f"the server answers {response.status_code} {response.reason}"
     while cause := error.__cause__ or error.__context__:
         error = cause
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -248,8 +247,8 @@ def _reason(error: Any) -> str:
 
 def _checked(offer: Offer, content: bytes, expected: str | None, url: str) -> bytes:
     """Return the model in what was downloaded. Raises ModelError unless all of it is right."""
-    _compare(offer.sha256, _sha256(content), f"{url} is not the published file: sha256")
     blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    _compare(offer.sha256, _sha256(content), f"{url} is not the published file: sha256")
     _compare(offer.git_blob, blob, f"{url} is not the published file: git object")
     model = _member(content, offer.member, url) if offer.member else content
     whose = "the published" if offer.model_sha256 else "the recorded"

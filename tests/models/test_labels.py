@@ -164,7 +164,7 @@ def test_every_common_list_names_the_same_classes(
 REFUSED = {
     "the last line lost": (
         ["???", *coco_lines()[:-1]],
-        "COCO's names are one line too late: class 0 is person, and its line says not used",
+        "COCO's names are one line too late: class 0 is person, and its line reads not used",
     ),
     "background, the last line lost": (
         ["background", *coco_lines()[:-1]],
@@ -173,12 +173,12 @@ REFUSED = {
     ),
     "the first line lost": (
         [*coco_lines()[1:], "more"],
-        "COCO's names are one line too early: class 0 is person, and its line says 'bicycle'; "
+        "COCO's names are one line too early: class 0 is person, and its line reads 'bicycle'; "
         "begin with person, or with one line for the background before it",
     ),
     "two lines for the background": (
         ["???", "background", *coco_lines()[:-1]],
-        "COCO's names are one line too late: class 0 is person, and its line says 'background'",
+        "COCO's names are one line too late: class 0 is person, and its line reads 'background'",
     ),
     "91 lines, no background": (
         [*coco_lines(), "more"],
@@ -188,7 +188,7 @@ REFUSED = {
     "89 lines": (
         coco_lines()[:-1],
         "89 labels do not fit the model's 90 classes: one too few; is the first column of the "
-        "scores the background, and the manifest says it is not?",
+        "scores the background, and the manifest denies it?",
     ),
     "80 other names": (
         [f"name {n}" for n in range(80)],

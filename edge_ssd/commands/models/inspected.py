@@ -7,8 +7,6 @@ import math
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from edge_ssd.wording import counted
@@ -20,20 +18,25 @@ SCHEMA = 1
 
 _INDENT = 13
 _NAME_LENGTH = 60
+_SOURCES = {
+    "operator": "stored in the file, with the operator",
+    "manifest beside": "from the manifest beside the file",
+    "manifest inside": "from the manifest inside the file",
+    "metadata inside": "from the metadata inside the file",
+    "formula": "by TensorFlow's formula for this input",
+}
 
 
 def as_json(report: Report) -> str:
     """Return the whole report; a number that JSON has not (infinity) is null."""
-    return json.dumps({"schema": SCHEMA, **_plain(asdict(report))}, indent=2)
+    return json.dumps({"schema": SCHEMA, **_plain(asdict(report))}, indent=2, default=str)
 
 
 def as_text(report: Report) -> str:
     """Return the report for people, in 80 columns."""
+    why = "; ".join(filter(None, [report.problem, report.remedy]))
     summary = f"{report.what[0].upper()}{report.what[1:]}. The detector can"
-    if report.usable:
-        summary += " use it."
-    else:
-        summary += f"not use it: {'; '.join(filter(None, [report.problem, report.remedy]))}."
+    summary += " use it." if report.usable else f"not use it: {why}."
     lines = [_printable(str(report.path)), *_wrap(summary, 80), ""]
     for title, texts in _rows(report):
         lines += _row(title, list(texts))
@@ -65,18 +68,16 @@ def _rows(report: Report) -> Iterable[tuple[str, Iterable[str]]]:
 
 def _row(title: str, texts: list[str]) -> list[str]:
     bullet = "- " if len(texts) > 1 else ""
-    wrapped = [
-        f"{bullet if not number else ' ' * len(bullet)}{line}"
-        for text in texts
-        for number, line in enumerate(_wrap(text, 79 - _INDENT - len(bullet)))
-    ]
+    wrapped = [line for text in texts for line in _wrap(text, 79 - _INDENT, bullet)]
     return [
         f"{title if not number else '':<{_INDENT}} {line}" for number, line in enumerate(wrapped)
     ]
 
 
-def _wrap(text: str, width: int) -> list[str]:
-    return textwrap.wrap(_printable(text), width, break_on_hyphens=False) or [""]
+def _wrap(text: str, width: int, bullet: str = "") -> list[str]:
+    indent = " " * len(bullet)
+    return textwrap.wrap(_printable(text), width, initial_indent=bullet,
+                         subsequent_indent=indent, break_on_hyphens=False) or [""]  # fmt: skip
 
 
 def _tensor(tensor: TensorReport) -> str:
@@ -98,13 +99,7 @@ def _heads(heads: HeadsInfo) -> Iterable[tuple[str, Iterable[str]]]:
 
 
 def _anchors(anchors: AnchorsInfo) -> str:
-    sources = {
-        "operator": "stored in the file, with the operator",
-        "manifest beside": "from the manifest beside the file",
-        "manifest inside": "from the manifest inside the file",
-        "formula": "by TensorFlow's formula for this input",
-    }
-    text = f"{anchors.count}, {sources[anchors.source]}"
+    text = f"{anchors.count}, {_SOURCES[anchors.source]}"
     if not anchors.layers:
         return f"{text}; they form no grids"
     grids = (
@@ -115,12 +110,7 @@ def _anchors(anchors: AnchorsInfo) -> str:
 
 
 def _labels(labels: LabelsInfo) -> str:
-    sources = {
-        "manifest beside": "from the manifest beside the file",
-        "manifest inside": "from the manifest inside the file",
-        "metadata inside": "from the metadata inside the file",
-    }
-    return ": ".join(filter(None, [sources.get(labels.source), labels.note])) or "none"
+    return ": ".join(filter(None, [_SOURCES.get(labels.source), labels.note])) or "none"
 
 
 def _share(share: EdgeTpuShare) -> str:
@@ -159,13 +149,9 @@ def _printable(text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it."""
+    """Return a value with null for each number that JSON has not."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
