@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_ssd.commands.detect.annotated_video import AnnotatedVideo, frame_rate
-from edge_ssd.commands.detect.places import Place, Places
+from edge_ssd.commands.detect.printed import Place, Places
 from edge_ssd.draw import annotate, save
 from edge_ssd.errors import PublishError
 from edge_ssd.files import check_writable
@@ -27,8 +27,8 @@ class AnnotatedFiles(Publisher):
         self._video: AnnotatedVideo | None = None
 
     def __str__(self) -> str:
-        saved = [counted(self._images, "annotated image")] if self._images else []
-        saved += [counted(self._videos, "annotated video")] if self._videos else []
+        kinds = {"annotated image": self._images, "annotated video": self._videos}
+        saved = [counted(number, kind) for kind, number in kinds.items() if number]
         return f"{' and '.join(saved) or 'nothing'} saved in {self._folder}"
 
     def open(self) -> None:
@@ -59,8 +59,8 @@ class AnnotatedFiles(Publisher):
 
     def close(self) -> None:
         """Finish the video that is being written."""
-        video, self._video = self._video, None
-        if video is not None:
+        if self._video is not None:
+            video, self._video = self._video, None
             video.close()
             self._videos += 1
 

@@ -62,23 +62,20 @@ class AnnotatedVideo:
         self._writer.release()
         with naming(self._path), self._files:
             # OpenCV does not say that it could not write.
-            if not self._count or _count_frames(self._part) != self._count:
+            saved = int(_property(self._part, cv2.CAP_PROP_FRAME_COUNT))
+            if not self._count or saved != self._count:
                 raise OSError(errno.EIO, "frames are missing, as on a full disk")
 
 
 def frame_rate(path: Path) -> float:
     """Return the frames per second that a video file states; 25 for none or an implausible one."""
     quiet_opencv()
-    fps = float(_opened(path).get(cv2.CAP_PROP_FPS))
+    fps = _property(path, cv2.CAP_PROP_FPS)
     return fps if 0 < fps <= _PLAUSIBLE_FPS else _DEFAULT_FPS
 
 
-def _count_frames(path: Path) -> int:
-    return int(_opened(path).get(cv2.CAP_PROP_FRAME_COUNT))
-
-
-def _opened(path: Path) -> cv2.VideoCapture:
-    return cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG)
+def _property(path: Path, number: int) -> float:
+    return float(cv2.VideoCapture(str(path.absolute()), cv2.CAP_FFMPEG).get(number))
 
 
 def _writer(path: Path, size: tuple[int, int], fps: float) -> cv2.VideoWriter:
