@@ -1,14 +1,22 @@
-"""What the runtime needs of the machine: Python, the processor, numpy."""
+"""What the runtime needs of the machine, and whether it computes a known detection."""
 
 from __future__ import annotations
 
+import json
 import re
+from functools import partial
 from importlib import import_module
+from typing import Literal
 
 from edge_ssd.checks import Check, Finding, System, fail, ok, skipped, warn
 
 _LAST_PYTHON = {"x86_64": (3, 14), "aarch64": (3, 14), "armv7l": (3, 11)}
 _ARM = ("aarch64", "armv7l", "armv6l")
+Runtime = Literal["auto", "litert", "tflite-runtime"]
+# The two runtimes differ by about one step of 1/256, decoders and resizers by a few.
+_SCORE_TOLERANCE = 0.1
+_MIN_IOU = 0.8
+_WRONG = "the runtime computes wrongly: reinstall it, or try the other one (model.runtime)"
 
 
 def python(system: System) -> Finding:
@@ -57,6 +65,35 @@ def numpy(_system: System) -> Finding:
             "pip install --force-reinstall numpy, in the program's environment",
         )
     return ok(f"numpy {np.__version__}")
+
+
+def golden_detection(runtime: Runtime, _system: System) -> Finding:
+    """The bundled model finds in a known image what it should."""
+    # Here, since these fail where numpy or OpenCV is broken.
+    import numpy as np
+
+    from edge_ssd.boxes import iou_yxyx
+    from edge_ssd.detector import Detector
+    from edge_ssd.inference.options import ModelOptions
+    from edge_ssd.models import golden
+
+    wanted = json.loads(golden.EXPECTED.read_text("utf-8"))
+    options = ModelOptions(name=wanted["model"], runtime=runtime, threads=1)
+    found = Detector.from_options(options).detect(golden.PHOTO)
+    expected = f"expected {wanted['label']} {wanted['score']:.2f}"
+    if not len(found):
+        return fail(f"nothing detected in a known image, {expected}", _WRONG)
+    label, score = found.label(int(found.class_ids[0])), float(found.scores[0])
+    box = np.array([wanted["box_yxyx"]], np.float32)
+    overlap = float(iou_yxyx(found.boxes_yxyx[:1], box)[0, 0])
+    evidence = f"{label} {score:.2f}, {expected}; the boxes overlap by {overlap:.2f}"
+    near = abs(score - wanted["score"]) <= _SCORE_TOLERANCE and overlap >= _MIN_IOU
+    return ok(evidence) if near and label == wanted["label"] else fail(evidence, _WRONG)
+
+
+def golden_check(runtime: Runtime = "auto") -> Check:
+    """Return the check of a TensorFlow Lite runtime with a known detection."""
+    return Check("golden detection", partial(golden_detection, runtime), limit_s=120)
 
 
 def _features(cpuinfo: str, key: str) -> set[str]:

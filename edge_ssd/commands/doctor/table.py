@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_ssd.checks import Check, Finding, System, Verdict, fail, ok, skipped
 from edge_ssd.commands.check_config import fault, problems_of
-from edge_ssd.commands.doctor import board, golden, machine, sandboxed, service, storage
+from edge_ssd.commands.doctor import board, machine, sandboxed, service, storage
 from edge_ssd.commands.doctor.runner import Examined, examine
 from edge_ssd.errors import ConfigError, RuntimeMissingError
 
@@ -35,7 +35,7 @@ def rows(path: Path | None, system: System) -> Iterator[Examined]:
     else:
         yield here
         yield from examine(_defaults(), system)
-    yield from examine([golden.check(config.model.runtime if config else "auto")], system)
+    yield from examine([machine.golden_check(config.model.runtime if config else "auto")], system)
     yield from examine(board.CHECKS, system)
     yield from examine(storage.checks(_written(config)), system)
     camera = bool(config and config.source.type in ("picamera", "usb"))
@@ -67,9 +67,9 @@ def _in_there(inside: sandboxed.Inside, here: Examined) -> Examined:
     problems = inside.answer["problems"]
     if not problems:
         return replace(here, finding=ok(f"{inside.answer['file']} is valid"))
-    told = "; ".join(f"{problem['option']}: {problem['text']}".lstrip(": ") for problem in problems)
+    text = "; ".join(f"{problem['option']}: {problem['text']}".lstrip(": ") for problem in problems)
     remedy = "; ".join(dict.fromkeys(filter(None, (problem["remedy"] for problem in problems))))
-    finding = fail(f"{inside.unit}: {told}", remedy or "correct these options")
+    finding = fail(f"{inside.unit}: {text}", remedy or "correct these options")
     return replace(here, finding=finding)
 
 
@@ -88,8 +88,8 @@ def _configuration(path: Path | None, _system: System) -> Finding:
     if isinstance(error, RuntimeMissingError):
         return skipped(f"{path} is well-formed, but cannot be tried: {error}")
     if error:
-        told = "; ".join(map(str, problems_of(error)))
-        return fail(f"{path}: {told}", "correct these options, or give another file")
+        problems = "; ".join(map(str, problems_of(error)))
+        return fail(f"{path}: {problems}", "correct these options, or give another file")
     return ok(f"{path} is valid")
 
 
