@@ -50,18 +50,12 @@ def check_config(
 
 def _check(path: Path, deep: bool, as_json: bool) -> int:
     """Check one file and print its problems; return the exit code."""
-    from edge_ssd import config
-
     examined: list[Examined] = []
-    try:
-        options = config.load(path)
-        error = fault(options, quick_checks=not deep)
-        if deep:
-            from edge_ssd.commands.doctor.runner import examine
+    options, error = attempt(path, quick_checks=not deep)
+    if deep and options:
+        from edge_ssd.commands.doctor.runner import examine
 
-            examined = list(examine(options.checks(), System()))
-    except ConfigError as unusable:
-        error = unusable
+        examined = list(examine(options.checks(), System()))
     code = max([error.exit_code if error else 0, *(e.exit_code for e in examined if e.failed)])
     problems = problems_of(error) if error else []
     if as_json:
@@ -80,20 +74,24 @@ def _check(path: Path, deep: bool, as_json: bool) -> int:
     return code
 
 
-def fault(options: Config, quick_checks: bool = False) -> EdgeSsdError | None:
-    """Return why a configuration's pipeline cannot be built, as far as its own files tell.
+def attempt(path: Path, quick_checks: bool = False) -> tuple[Config | None, EdgeSsdError | None]:
+    """Return a configuration, and why its pipeline cannot be built, as far as its own files show.
 
     quick_checks: with the checks of every start but those of this user's rights.
     """
-    from edge_ssd.service import build
+    from edge_ssd import config
 
+    options = None
     try:
+        options = config.load(path)
+        from edge_ssd.service import build
+
         if quick_checks:
             build.check_start(options, rights=False)
         build.pipeline(options)
     except EdgeSsdError as error:
-        return error
-    return None
+        return options, error
+    return options, None
 
 
 def problems_of(error: EdgeSsdError) -> list[Problem]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from tqdm import tqdm
 
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.sources.base import Source
 from edge_ssd.types import FrameResult
-
-if TYPE_CHECKING:
-    from typing_extensions import Never
 
 
 class ProgressBar(Publisher):
@@ -21,7 +18,7 @@ class ProgressBar(Publisher):
 
     def __init__(self, source: Source, title: str | None = None) -> None:
         self._source, self._title = source, title
-        self._bar: tqdm[Never] | None = None
+        self._bar: tqdm[Any] | None = None
 
     def publish(self, result: FrameResult) -> None:
         if self._bar is None:

@@ -50,15 +50,12 @@ class _Input(common.UserPath):
               help="Save images and videos with boxes here.")  # fmt: skip
 def detect(
     paths: tuple[Path, ...],
-    model: str,
-    labels: Path | None,
     score_threshold: float,
     classes: str | None,
-    threads: int | None,
-    runtime: str,
     as_json: bool,
     every_frame: bool,
     folder: Path | None,
+    **model: Any,
 ) -> None:
     """Detect objects in images, folders and videos."""
     from edge_ssd.detector import Detector
@@ -71,11 +68,10 @@ def detect(
     if folder and folder.resolve() in inputs:
         raise UsageError(f"--annotate {folder} is where the inputs are", "name another folder")
     wanted = classes and [label.strip() for label in classes.split(",")]
-    run = {"name": model, "labels": labels, "threads": threads, "runtime": runtime}
     postprocess = {"score_threshold": score_threshold, "classes": wanted}
     try:
         detector = Detector.from_options(
-            ModelOptions.model_validate(run),
+            ModelOptions.model_validate(model),
             postprocess=PostprocessOptions.model_validate(postprocess),
         )
     except ConfigError as error:

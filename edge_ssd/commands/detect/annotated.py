@@ -65,7 +65,7 @@ class AnnotatedFiles(Publisher):
             self._videos += 1
 
     def _file(self, place: Place, number: int, suffix: str) -> Path:
-        """Return a new file's path; number: tells apart inputs of the same name."""
+        """Return a new file's path; number: distinguishes inputs of the same name."""
         name = place.path.stem
         while f"{name}{suffix}" in self._taken:
             name += f"_{number:06d}"

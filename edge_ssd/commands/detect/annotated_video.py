@@ -61,7 +61,7 @@ class AnnotatedVideo:
         """
         self._writer.release()
         with naming(self._path), self._files:
-            # OpenCV does not say that it could not write.
+            # OpenCV does not report that it could not write.
             saved = int(_property(self._part, cv2.CAP_PROP_FRAME_COUNT))
             if not self._count or saved != self._count:
                 raise OSError(errno.EIO, "frames are missing, as on a full disk")

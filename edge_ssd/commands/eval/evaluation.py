@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,56 +57,51 @@ def evaluate(
     check_installed()
     images = _annotated(folder, annotations)
     runs = [_Run(options, images, annotations) for options in models]
-    return [run.report(annotations) for run in runs]
+    return [run.report() for run in runs]
 
 
-class _Run:
-    """One model over all images, through the pipeline as ``edge-ssd detect`` runs it."""
+class _Run(Publisher):
+    """One model over all images, as ``edge-ssd detect`` runs it; keeps its boxes in COCO's form."""
+
+    name = "eval"
 
     def __init__(
         self, options: ModelOptions, images: Mapping[Path, Image], annotations: Annotations
     ) -> None:
         detector = Detector.from_options(options, postprocess=SETTINGS)
-        self._model = options.name
-        ids = category_ids(detector.labels, annotations, detector.backend.spec.name)
-        self._found = _Found(images, ids)
+        self._model, self._annotations = options.name, annotations
+        self._ids = category_ids(detector.labels, annotations, detector.backend.spec.name)
+        self._images = {str(path): image for path, image in images.items()}
+        self._seen: set[int] = set()
+        self._rows: list[dict[str, Any]] = []
         source = ImageSource("eval", list(images))
         bar = ProgressBar(source, title=Path(options.name).name)
-        self._pipeline = Pipeline(source, detector, [Outlet(bar), Outlet(self._found)])
+        self._pipeline = Pipeline(source, detector, [Outlet(bar), Outlet(self)])
 
-    def report(self, annotations: Annotations) -> Report:
+    def report(self) -> Report:
         if run_until_done(self._pipeline):
             raise Interrupted("interrupted before every image was evaluated")
-        seen = self._found.seen
-        missing = [image.file_name for image in annotations.images if image.id not in seen]
-        scored = score(annotations, seen, self._found.rows)
-        return Report(self._model, len(seen), missing, scored)
-
-
-class _Found(Publisher):
-    """Keeps the detections in COCO's form.
-
-    images: by path. category_ids: by class id; classes without one are left out.
-    """
-
-    name = "eval"
-
-    def __init__(self, images: Mapping[Path, Image], category_ids: Mapping[int, int]) -> None:
-        self.rows: list[dict[str, Any]] = []
-        self.seen: set[int] = set()
-        self._images = {str(path): image for path, image in images.items()}
-        self._category_ids = category_ids
+        images = self._annotations.images
+        missing = [image.file_name for image in images if image.id not in self._seen]
+        scored = score(self._annotations, self._seen, self._rows)
+        return Report(self._model, len(self._seen), missing, scored)
 
     def publish(self, result: FrameResult) -> None:
         image = self._images[str(result.frame.path)]
-        _check_size(image, result)
-        self.seen.add(image.id)
+        width, height = result.frame.width, result.frame.height
+        if (image.width or width, image.height or height) != (width, height):
+            raise InputError(  # it was scaled or rotated after it was annotated
+                f"{result.frame.path} is {width}x{height} pixels and was annotated with "
+                f"{image.width}x{image.height}",
+                "give the images that were annotated",
+            )
+        self._seen.add(image.id)
         for found in result.detections:
-            if found.class_id in self._category_ids:
+            if found.class_id in self._ids:
                 xmin, ymin, xmax, ymax = found.box
-                self.rows.append({
+                self._rows.append({
                     "image_id": image.id,
-                    "category_id": self._category_ids[found.class_id],
+                    "category_id": self._ids[found.class_id],
                     "bbox": (xmin, ymin, xmax - xmin, ymax - ymin),
                     "score": found.score,
                 })  # fmt: skip
@@ -116,45 +112,23 @@ def _annotated(folder: Path, annotations: Annotations) -> dict[Path, Image]:
     listed = {folder / image.file_name: image for image in annotations.images}
     there = {path: image for path, image in listed.items() if is_file(path)}
     if not there:
-        error = hidden(next(iter(listed)))
-        if error:
+        if error := hidden(next(iter(listed))):
             raise unreadable(folder, error)
         first = annotations.images[0].file_name
         raise InputError(
             f"{folder} has none of {counted(len(listed), 'annotated image')}, such as {first}",
             "name the folder that holds them",
         )
-    _warn("annotated image", "missing and not counted", [
-        image.file_name for path, image in listed.items() if path not in there
-    ])  # fmt: skip
-    _warn("image", "not in the annotations and ignored", [
-        path.name for path in _images_in(folder) if path not in there
-    ])  # fmt: skip
+    missing = [image.file_name for path, image in listed.items() if path not in there]
+    _warn("annotated image", "missing and not counted", missing)
+    with suppress(OSError):  # it cannot be listed, though its files can be read
+        files = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_EXTENSIONS]
+        ignored = sorted(path.name for path in files if path not in there)
+        _warn("image", "not in the annotations and ignored", ignored)
     return there
-
-
-def _images_in(folder: Path) -> list[Path]:
-    """Return a folder's images; none where it cannot be listed, though its files can be read."""
-    try:
-        return [
-            path for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_EXTENSIONS
-        ]
-    except OSError:
-        return []
 
 
 def _warn(what: str, why: str, names: Sequence[str]) -> None:
     if names:
         are = f"{counted(len(names), what)} {'is' if len(names) == 1 else 'are'} {why}"
         log.warning("%s: %s%s", are, ", ".join(names[:5]), ", …" if len(names) > 5 else "")
-
-
-def _check_size(image: Image, result: FrameResult) -> None:
-    """Raise InputError for an image that was scaled or rotated after it was annotated."""
-    width, height = result.frame.width, result.frame.height
-    if (image.width or width, image.height or height) != (width, height):
-        raise InputError(
-            f"{result.frame.path} is {width}x{height} pixels and was annotated with "
-            f"{image.width}x{image.height}",
-            "give the images that were annotated",
-        )

@@ -5,18 +5,28 @@ from __future__ import annotations
 import contextlib
 import io
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edge_ssd.commands.eval.annotations import Annotations
 from edge_ssd.errors import EdgeSsdError
 
-SUMMARY = (
-    "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
-    "AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large",
-)  # fmt: skip
-"""COCO's twelve figures, in its order. AP: mean over classes and IoU .5 to .95, so mAP."""
+SUMMARY = {
+    "AP": " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]",
+    "AP50": " Average Precision  (AP) @[ IoU=0.50      | area=   all | maxDets=100 ]",
+    "AP75": " Average Precision  (AP) @[ IoU=0.75      | area=   all | maxDets=100 ]",
+    "AP_small": " Average Precision  (AP) @[ IoU=0.50:0.95 | area= small | maxDets=100 ]",
+    "AP_medium": " Average Precision  (AP) @[ IoU=0.50:0.95 | area=medium | maxDets=100 ]",
+    "AP_large": " Average Precision  (AP) @[ IoU=0.50:0.95 | area= large | maxDets=100 ]",
+    "AR_1": " Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets=  1 ]",
+    "AR_10": " Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets= 10 ]",
+    "AR_100": " Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]",
+    "AR_small": " Average Recall     (AR) @[ IoU=0.50:0.95 | area= small | maxDets=100 ]",
+    "AR_medium": " Average Recall     (AR) @[ IoU=0.50:0.95 | area=medium | maxDets=100 ]",
+    "AR_large": " Average Recall     (AR) @[ IoU=0.50:0.95 | area= large | maxDets=100 ]",
+}
+"""COCO's twelve figures, in its order and its tools' words. AP: mean over classes, so mAP."""
 
 
 class EvaluatorMissingError(EdgeSsdError, ImportError):
@@ -33,7 +43,7 @@ class ClassScore:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What detections are worth against annotations.
+    """The scores of detections against annotations.
 
     summary: SUMMARY's figures, 0 to 1; None where there are no boxes of that size.
     classes: by category name, those that have boxes.
@@ -61,7 +71,15 @@ def score(
 
     detections: image_id, category_id, score, and bbox as x, y, width, height in pixels.
     """
-    evaluation = _evaluated(annotations, image_ids, detections)
+    from pycocotools.cocoeval import COCOeval
+
+    truth = [box.model_dump() for box in annotations.annotations]
+    with contextlib.redirect_stdout(io.StringIO()):  # it reports every step
+        evaluation = COCOeval(_index(annotations, truth), _index(annotations, detections), "bbox")
+        evaluation.params.imgIds = sorted(image_ids)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
     boxes = Counter(
         box.category_id
         for box in annotations.annotations
@@ -80,42 +98,20 @@ def score(
     return Score(dict(zip(SUMMARY, figures, strict=True)), classes)
 
 
-def _evaluated(
-    annotations: Annotations, image_ids: Collection[int], detections: Sequence[Mapping[str, Any]]
-) -> Any:
-    from pycocotools.cocoeval import COCOeval
-
-    truth = [box.model_dump() for box in annotations.annotations]
-    with contextlib.redirect_stdout(io.StringIO()):  # it reports every step
-        evaluation = COCOeval(_index(annotations, truth), _index(annotations, detections), "bbox")
-        evaluation.params.imgIds = sorted(image_ids)
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return evaluation
-
-
-def _index(annotations: Annotations, boxes: Sequence[Mapping[str, Any]]) -> Any:
+def _index(annotations: Annotations, boxes: Iterable[Mapping[str, Any]]) -> Any:
     from pycocotools.coco import COCO
 
+    complete = []
+    for number, box in enumerate(boxes, start=1):  # an id of 0 counts as no match
+        _, _, width, height = box["bbox"]
+        area = width * height if box.get("area") is None else box["area"]
+        more = {"bbox": list(box["bbox"]), "area": area, "id": number}
+        complete.append({"iscrowd": 0, **box, **more})
     index = COCO()
     index.dataset = {
         "images": [image.model_dump() for image in annotations.images],
         "categories": [category.model_dump() for category in annotations.categories],
-        "annotations": [_complete(box, number) for number, box in enumerate(boxes, start=1)],
+        "annotations": complete,
     }
     index.createIndex()
     return index
-
-
-def _complete(box: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """Return a box with what pycocotools needs; its id from 1, for 0 counts as no match."""
-    x, y, width, height = box["bbox"]
-    area = box.get("area")
-    return {
-        "iscrowd": 0,
-        **box,
-        "bbox": [x, y, width, height],
-        "area": width * height if area is None else area,
-        "id": number,
-    }

@@ -50,7 +50,7 @@ def _table(listed: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def inspect_model(model: str, as_json: bool) -> None:
     """Describe a model file without running it.
 
-    Says what it needs, and what `prepare` would gain.
+    Shows what it needs, and what `prepare` would gain.
     """
     from edge_ssd.commands.models import inspected
     from edge_ssd.workshop.inspect import inspect

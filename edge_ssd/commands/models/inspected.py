@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
-from enum import Enum
-from pathlib import Path
-from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from edge_ssd.wording import counted
-from edge_ssd.workshop.inspect import AnchorsInfo, HeadsInfo, LabelsInfo, Report, TensorReport
+from edge_ssd.workshop.inspect import AnchorsInfo, LabelsInfo, Report, TensorReport
 from edge_ssd.workshop.operators import EdgeTpuShare, Work
 
 SCHEMA = 1
@@ -20,24 +18,28 @@ SCHEMA = 1
 
 _INDENT = 13
 _NAME_LENGTH = 60
+_SOURCES = {
+    "operator": "stored in the file, with the operator",
+    "manifest beside": "from the manifest beside the file",
+    "manifest inside": "from the manifest inside the file",
+    "metadata inside": "from the metadata inside the file",
+    "formula": "by TensorFlow's formula for this input",
+}
 
 
 def as_json(report: Report) -> str:
     """Return the whole report; a number that JSON has not (infinity) is null."""
-    return json.dumps({"schema": SCHEMA, **_plain(asdict(report))}, indent=2)
+    values = to_jsonable_python({"schema": SCHEMA, **asdict(report)}, inf_nan_mode="null")
+    return json.dumps(values, indent=2)
 
 
 def as_text(report: Report) -> str:
     """Return the report for people, in 80 columns."""
-    summary = f"{report.what[0].upper()}{report.what[1:]}. The detector can"
-    if report.usable:
-        summary += " use it."
-    else:
-        summary += f"not use it: {'; '.join(filter(None, [report.problem, report.remedy]))}."
-    lines = [_printable(str(report.path)), *_wrap(summary, 80), ""]
-    for title, texts in _rows(report):
-        lines += _row(title, list(texts))
-    return "\n".join(lines)
+    why_not = "; ".join(filter(None, [report.problem, report.remedy]))
+    verdict = "can use it" if report.usable else f"cannot use it: {why_not}"
+    summary = f"{report.what[0].upper()}{report.what[1:]}. The detector {verdict}."
+    rows = (line for title, texts in _rows(report) for line in _row(title, list(texts)))
+    return "\n".join([_printable(str(report.path)), *_wrap(summary, 80), "", *rows])
 
 
 def _rows(report: Report) -> Iterable[tuple[str, Iterable[str]]]:
@@ -46,13 +48,20 @@ def _rows(report: Report) -> Iterable[tuple[str, Iterable[str]]]:
     yield "prepare", report.gains
     yield "input", map(_tensor, report.inputs)
     if report.heads:
-        yield from _heads(report.heads)
-    yield "outputs", [] if report.heads else map(_tensor, report.outputs)
+        heads, classes = report.heads, counted(report.heads.classes, "class")
+        background = "and the background" if heads.background else "no background"
+        yield "boxes", [_tensor(heads.boxes)]
+        yield "scores", [f"{_tensor(heads.scores)}: {classes}, {background}"]
+    else:
+        yield "outputs", map(_tensor, report.outputs)
     yield "anchors", [_anchors(report.anchors)] if report.anchors else []
     yield "labels", [_labels(report.labels)] if report.labels else []
     if report.postprocess_options is not None:
-        options = sorted(report.postprocess_options.items())
-        yield "postprocess", [", ".join(f"{key} {_number(value)}" for key, value in options)]
+        options = (
+            f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in sorted(report.postprocess_options.items())
+        )
+        yield "postprocess", [", ".join(options)]
     yield "operators", [", ".join(f"{n} {name}" for name, n in report.operators.items())]
     yield "Edge TPU", [_share(report.edgetpu)] if report.edgetpu else []
     yield "multiply-adds", [_work(report.work)]
@@ -65,14 +74,12 @@ def _rows(report: Report) -> Iterable[tuple[str, Iterable[str]]]:
 
 def _row(title: str, texts: list[str]) -> list[str]:
     bullet = "- " if len(texts) > 1 else ""
-    wrapped = [
-        f"{bullet if not number else ' ' * len(bullet)}{line}"
-        for text in texts
-        for number, line in enumerate(_wrap(text, 79 - _INDENT - len(bullet)))
-    ]
-    return [
-        f"{title if not number else '':<{_INDENT}} {line}" for number, line in enumerate(wrapped)
-    ]
+    lines = []
+    for text in texts:
+        first, *more = _wrap(text, 79 - _INDENT - len(bullet))
+        lines += [f"{bullet}{first}", *(f"{' ' * len(bullet)}{line}" for line in more)]
+    titles = [title] + [""] * len(lines)
+    return [f"{head:<{_INDENT}} {line}" for head, line in zip(titles, lines, strict=False)]
 
 
 def _wrap(text: str, width: int) -> list[str]:
@@ -80,31 +87,16 @@ def _wrap(text: str, width: int) -> list[str]:
 
 
 def _tensor(tensor: TensorReport) -> str:
-    return f"{_short(tensor.name)} {list(tensor.shape)} {tensor.dtype}{_quantisation(tensor)}"
-
-
-def _quantisation(tensor: TensorReport) -> str:
+    text = f"{_short(tensor.name)} {list(tensor.shape)} {tensor.dtype}"
     if tensor.scale is None:
-        return ""
+        return text
     if isinstance(tensor.scale, list) or not isinstance(tensor.zero_point, int):
-        return ", a scale per channel"
-    return f", scale {tensor.scale:.6g}, zero point {tensor.zero_point}"
-
-
-def _heads(heads: HeadsInfo) -> Iterable[tuple[str, Iterable[str]]]:
-    background = "and the background" if heads.background else "no background"
-    yield "boxes", [_tensor(heads.boxes)]
-    yield "scores", [f"{_tensor(heads.scores)}: {counted(heads.classes, 'class')}, {background}"]
+        return f"{text}, a scale per channel"
+    return f"{text}, scale {tensor.scale:.6g}, zero point {tensor.zero_point}"
 
 
 def _anchors(anchors: AnchorsInfo) -> str:
-    sources = {
-        "operator": "stored in the file, with the operator",
-        "manifest beside": "from the manifest beside the file",
-        "manifest inside": "from the manifest inside the file",
-        "formula": "by TensorFlow's formula for this input",
-    }
-    text = f"{anchors.count}, {sources[anchors.source]}"
+    text = f"{anchors.count}, {_SOURCES[anchors.source]}"
     if not anchors.layers:
         return f"{text}; they form no grids"
     grids = (
@@ -115,12 +107,7 @@ def _anchors(anchors: AnchorsInfo) -> str:
 
 
 def _labels(labels: LabelsInfo) -> str:
-    sources = {
-        "manifest beside": "from the manifest beside the file",
-        "manifest inside": "from the manifest inside the file",
-        "metadata inside": "from the metadata inside the file",
-    }
-    return ": ".join(filter(None, [sources.get(labels.source), labels.note])) or "none"
+    return ": ".join(filter(None, [_SOURCES.get(labels.source), labels.note])) or "none"
 
 
 def _share(share: EdgeTpuShare) -> str:
@@ -132,21 +119,15 @@ def _share(share: EdgeTpuShare) -> str:
 
 
 def _work(work: Work) -> str:
-    known = (
-        f"{work.multiply_adds / 1e6:,.1f} million per inference" if work.multiply_adds else "none"
-    )
-    if not work.uncounted:
-        return known
+    millions = f"{work.multiply_adds / 1e6:,.1f} million per inference"
     names = ", ".join(map(_short, work.uncounted))
-    return f"{known} and those of {names}" if work.multiply_adds else f"those of {names}: not known"
+    if not work.multiply_adds:
+        return f"those of {names}: not known" if names else "none"
+    return f"{millions} and those of {names}" if names else millions
 
 
 def _bytes(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
-
-
-def _number(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _short(name: str) -> str:
@@ -156,16 +137,3 @@ def _short(name: str) -> str:
 def _printable(text: str) -> str:
     """Return text that cannot move the cursor: a file names its tensors as it likes."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -14,8 +14,7 @@ from edge_ssd import DEFAULT_MODEL
 from edge_ssd.commands.options import complete_model, not_nan, path_argument
 
 if TYPE_CHECKING:
-    from edge_ssd.commands.tune.candidates import Candidate
-    from edge_ssd.commands.tune.report import Report
+    from edge_ssd.commands.tune.candidates import Candidate, Report
     from edge_ssd.config import Config
 
 
@@ -44,7 +43,11 @@ def tune(path: Path | None, model: str | None, write: bool, seconds: float) -> N
         if write:
             writing.check(found, path)
         report = _measured(options, found, seconds)
-        _print(report, why_not)
+        click.echo("\n".join(report.rows()))
+        if why_not:
+            click.echo(f"not as int8: {why_not}")
+        if report.slowed:
+            click.echo("the clock was lowered: cool the board, check its power supply, tune again")
         if write:
             written = writing.write(report, options, path)
             click.echo(f"written to {' and '.join(map(str, written))}")
@@ -64,12 +67,3 @@ def _measured(options: Config, found: list[Candidate], seconds: float) -> Report
             bar.update(done - bar.n)
 
         return measure(options, found, seconds, progress=progress)
-
-
-def _print(report: Report, why_not: str) -> None:
-    for row in report.rows():
-        click.echo(row)
-    if why_not:
-        click.echo(f"not as int8: {why_not}")
-    if report.slowed:
-        click.echo("the clock was lowered: cool the board, check its power supply, tune again")
