@@ -1,7 +1,9 @@
-"""A progress bar on stderr, when that is a terminal."""
+"""Progress bars on stderr, when that is a terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
@@ -32,3 +34,18 @@ class ProgressBar(Publisher):
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+@contextmanager
+def progress_bar(**style: Any) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar. Yields a function that takes what is done, and of how much.
+
+    style: tqdm's options.
+    """
+    with tqdm(disable=None, leave=False, **style) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress

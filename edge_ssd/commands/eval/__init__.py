@@ -44,7 +44,7 @@ def evaluate(
     models = [ModelOptions.model_validate({**model, "name": name}) for name in names]
     reports = scored(models, folder, read_annotations(path))
     click.echo(_as_json(reports) if as_json else "\n".join(_table(reports)))
-    reached = reports[0].score.summary["AP"] or 0.0
+    reached = reports[0].summary["AP"] or 0.0
     if reached < fail_under:
         raise ModelError(
             f"{model['name']} has mAP {reached:.4f}, below {fail_under:g}",
@@ -54,10 +54,7 @@ def evaluate(
 
 def _as_json(reports: Sequence[Report]) -> str:
     """Return the model's report, and within it the other's as ``compared``, with the difference."""
-    printed, *others = [
-        {"model": r.model, "images": r.images, "missing": r.missing, **asdict(r.score)}
-        for r in reports
-    ]
+    printed, *others = map(asdict, reports)
     for other in others:
         printed["compared"] = other
         printed["difference"] = {
@@ -69,20 +66,20 @@ def _as_json(reports: Sequence[Report]) -> str:
 
 def _table(reports: Sequence[Report]) -> Iterator[str]:
     """Yield the lines for people: COCO's summary, then every class."""
-    from edge_ssd.commands.eval.scoring import SUMMARY
+    from edge_ssd.commands.eval.evaluation import SUMMARY
 
     names = "AB" if len(reports) > 1 else ("",)
     for name, report in zip(names, reports, strict=True):
-        boxes = sum(each.boxes for each in report.score.classes.values())
+        boxes = sum(each.boxes for each in report.classes.values())
         counts = f"{counted(report.images, 'image')}, {counted(boxes, 'box')}"
         yield f"{name}  {report.model}: {counts}".strip()
     yield _row("", [*names, "B - A"] if len(reports) > 1 else [])
     for name, line in SUMMARY.items():
-        yield _row(line, _figures([report.score.summary[name] for report in reports]))
+        yield _row(line, _figures([report.summary[name] for report in reports]))
     yield ""
     yield _row(f" {'AP by class':<40} {'boxes':>29}", [])
-    for name, first in reports[0].score.classes.items():
-        scores = [report.score.classes[name].ap for report in reports]
+    for name, first in reports[0].classes.items():
+        scores = [report.classes[name].ap for report in reports]
         yield _row(f" {name:<40} {first.boxes:>29}", _figures(scores))
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_ssd.commands.eval.annotations import Annotations, Image, category_ids
-from edge_ssd.commands.eval.scoring import Score, check_installed, score
 from edge_ssd.commands.progress import ProgressBar
 from edge_ssd.detector import Detector
-from edge_ssd.errors import InputError, Interrupted
+from edge_ssd.errors import EdgeSsdError, InputError, Interrupted
 from edge_ssd.files import hidden, is_file
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.pipeline.lifecycle import run_until_done
@@ -29,6 +30,34 @@ log = logging.getLogger(__name__)
 SETTINGS = PostprocessOptions(score_threshold=0.01, iou_threshold=0.6, max_detections=100)
 """What published mAP figures are measured with: nearly every prediction counts."""
 
+SUMMARY = {
+    "AP": " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]",
+    "AP50": " Average Precision  (AP) @[ IoU=0.50      | area=   all | maxDets=100 ]",
+    "AP75": " Average Precision  (AP) @[ IoU=0.75      | area=   all | maxDets=100 ]",
+    "AP_small": " Average Precision  (AP) @[ IoU=0.50:0.95 | area= small | maxDets=100 ]",
+    "AP_medium": " Average Precision  (AP) @[ IoU=0.50:0.95 | area=medium | maxDets=100 ]",
+    "AP_large": " Average Precision  (AP) @[ IoU=0.50:0.95 | area= large | maxDets=100 ]",
+    "AR_1": " Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets=  1 ]",
+    "AR_10": " Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets= 10 ]",
+    "AR_100": " Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]",
+    "AR_small": " Average Recall     (AR) @[ IoU=0.50:0.95 | area= small | maxDets=100 ]",
+    "AR_medium": " Average Recall     (AR) @[ IoU=0.50:0.95 | area=medium | maxDets=100 ]",
+    "AR_large": " Average Recall     (AR) @[ IoU=0.50:0.95 | area= large | maxDets=100 ]",
+}
+"""COCO's twelve figures, in its order and its tools' words. AP: mean over classes, so mAP."""
+
+
+class EvaluatorMissingError(EdgeSsdError, ImportError):
+    """pycocotools is not installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassScore:
+    """Average precision of one class (IoU .5 to .95), and how many boxes it is of."""
+
+    ap: float
+    boxes: int
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -36,12 +65,15 @@ class Report:
 
     model: as the user named it. images: how many were evaluated.
     missing: annotated images that are not there or cannot be read, and are not counted.
+    summary: SUMMARY's figures, 0 to 1; None where there are no boxes of that size.
+    classes: by category name, those that have boxes.
     """
 
     model: str
     images: int
     missing: list[str]
-    score: Score
+    summary: dict[str, float | None]
+    classes: dict[str, ClassScore]
 
 
 def evaluate(
@@ -83,8 +115,8 @@ class _Run(Publisher):
             raise Interrupted("interrupted before every image was evaluated")
         images = self._annotations.images
         missing = [image.file_name for image in images if image.id not in self._seen]
-        scored = score(self._annotations, self._seen, self._rows)
-        return Report(self._model, len(self._seen), missing, scored)
+        scores = _scores(self._annotations, self._seen, self._rows)
+        return Report(self._model, len(self._seen), missing, *scores)
 
     def publish(self, result: FrameResult) -> None:
         image = self._images[str(result.frame.path)]
@@ -132,3 +164,67 @@ def _warn(what: str, why: str, names: Sequence[str]) -> None:
     if names:
         are = f"{counted(len(names), what)} {'is' if len(names) == 1 else 'are'} {why}"
         log.warning("%s: %s%s", are, ", ".join(names[:5]), ", …" if len(names) > 5 else "")
+
+
+def check_installed() -> None:
+    """Raise EvaluatorMissingError when pycocotools cannot be used."""
+    try:
+        from pycocotools import cocoeval  # noqa: F401 (an extra)
+    except ImportError as error:
+        raise EvaluatorMissingError(
+            f"eval needs pycocotools ({error})",
+            "install the extra: pip install -e '.[eval]' in the checkout",
+        ) from None
+
+
+def _scores(
+    annotations: Annotations, image_ids: Collection[int], detections: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, float | None], dict[str, ClassScore]]:
+    """Return the summary and classes of a report, by pycocotools, on the images of ``image_ids``.
+
+    detections: image_id, category_id, score, and bbox as x, y, width, height in pixels.
+    """
+    from pycocotools.cocoeval import COCOeval
+
+    truth = [box.model_dump() for box in annotations.annotations]
+    with redirect_stdout(io.StringIO()):  # it reports every step
+        evaluation = COCOeval(_index(annotations, truth), _index(annotations, detections), "bbox")
+        evaluation.params.imgIds = sorted(image_ids)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    boxes = Counter(
+        box.category_id
+        for box in annotations.annotations
+        if box.image_id in image_ids and not box.iscrowd
+    )
+    names = {category.id: category.name for category in annotations.categories}
+    # (IoU thresholds, recalls, categories, areas, limits): all areas, the largest limit.
+    by_class = evaluation.eval["precision"][:, :, :, 0, -1].mean(axis=(0, 1))
+    classes = {
+        names[category]: ClassScore(float(ap), boxes[category])
+        for category, ap in zip(evaluation.params.catIds, by_class, strict=True)
+        if boxes[category]
+    }
+    # COCO's -1 stands for nothing to measure.
+    figures = [None if figure < 0 else float(figure) for figure in evaluation.stats]
+    return dict(zip(SUMMARY, figures, strict=True)), classes
+
+
+def _index(annotations: Annotations, boxes: Iterable[Mapping[str, Any]]) -> Any:
+    from pycocotools.coco import COCO
+
+    complete = []
+    for number, box in enumerate(boxes, start=1):  # an id of 0 counts as no match
+        _, _, width, height = box["bbox"]
+        area = width * height if box.get("area") is None else box["area"]
+        more = {"bbox": list(box["bbox"]), "area": area, "id": number}
+        complete.append({"iscrowd": 0, **box, **more})
+    index = COCO()
+    index.dataset = {
+        "images": [image.model_dump() for image in annotations.images],
+        "categories": [category.model_dump() for category in annotations.categories],
+        "annotations": complete,
+    }
+    index.createIndex()
+    return index

@@ -34,8 +34,8 @@ def record(
     Ends after ``frame_limit`` frames, at the source's end or when ``stopped``; what a live
     source takes while a frame is being saved is not saved.
 
-    Raises UsageError when the folder is not empty, PublishError when it cannot be written,
-    DeviceError or InputError when the source fails; what was saved until then stays, whole.
+    Raises as Recording does, and DeviceError or InputError when the source fails; what was saved
+    until then stays, whole.
     """
     recording, source = Recording(folder, options), options.make_source()
     last_s = clock()
