@@ -14,18 +14,8 @@ from edge_ssd import __version__
 from edge_ssd import log as journal
 from edge_ssd.errors import EdgeSsdError, Interrupted, UsageError
 
-COMMANDS = {
-    "detect": ("detect", "detect"),
-    "run": ("run", "run"),
-    "check-config": ("check_config", "check_config"),
-    "doctor": ("doctor", "doctor"),
-    "record": ("record", "record"),
-    "models": ("models", "models"),
-    "bench": ("bench", "bench"),
-    "tune": ("tune", "tune"),
-    "eval": ("eval", "evaluate"),
-}
-"""Each command's module in ``edge_ssd.commands``, and its name there."""
+COMMANDS = ("detect", "run", "check-config", "doctor", "record", "models", "bench", "tune", "eval")
+"""Each is a module of ``edge_ssd.commands`` with a function of the same name."""
 
 # Before click 8.2 there is none: click exits after the help itself.
 _HELP_ASKED_FOR: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
@@ -40,8 +30,9 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, name = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"edge_ssd.commands.{module}"), name)
+        name = cmd_name.replace("-", "_")
+        module = import_module(f"edge_ssd.commands.{name}")
+        command: click.Command = getattr(module, "evaluate" if name == "eval" else name)
         _accept_verbose(command)
         return command
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,14 +35,12 @@ def check_config(
 
     Exits with 0, or with 78 and every problem.
     """
-    if json_schema:
-        from edge_ssd import config
+    from edge_ssd import config
 
+    if json_schema:
         click.echo(json.dumps(config.json_schema(), indent=2))
         return
     if reference:
-        from edge_ssd import config
-
         click.echo(config.reference(config.json_schema()), nl=False)
         return
     if not paths:
@@ -52,41 +49,49 @@ def check_config(
 
 
 def _check(path: Path, deep: bool, as_json: bool) -> int:
-    """Check one file and print what was found; return the exit code."""
-    from edge_ssd import config
-
+    """Check one file and print its problems; return the exit code."""
     examined: list[Examined] = []
-    try:
-        options = config.load(path)
-        error = fault(options, quick_checks=not deep)
-        examined = _examined(options) if deep else []
-    except ConfigError as unusable:
-        error = unusable
+    options, error = attempt(path, quick_checks=not deep)
+    if deep and options:
+        from edge_ssd.commands.doctor.runner import examine
+
+        examined = list(examine(options.checks(), System()))
     code = max([error.exit_code if error else 0, *(e.exit_code for e in examined if e.failed)])
     problems = problems_of(error) if error else []
     if as_json:
+        report = {"schema": 1, "file": str(path), "valid": not code, "problems": problems}
         checks = [one.as_json() for one in examined]
-        told = {"schema": 1, "file": str(path), "valid": not code, "problems": problems}
-        click.echo(json.dumps(told | {"checks": checks}, default=asdict))
-    else:
-        _print(path, [*problems, *_findings(examined)], valid=not code)
+        click.echo(json.dumps(report | {"checks": checks}, default=asdict))
+        return code
+    for one in examined:
+        if one.finding.remedy:  # the others need none
+            evidence = f"{'' if one.failed else 'warning: '}{one.finding.evidence}"
+            problems.append(Problem(one.option, evidence, one.finding.remedy))
+    for problem in problems:
+        click.echo(f"{path}: {problem}", err=True)
+    if not code:
+        click.echo(f"{path}: valid")
     return code
 
 
-def fault(options: Config, quick_checks: bool = False) -> EdgeSsdError | None:
-    """Return why a configuration's pipeline cannot be built, as far as its own files tell.
+def attempt(path: Path, quick_checks: bool = False) -> tuple[Config | None, EdgeSsdError | None]:
+    """Return a configuration, and why its pipeline cannot be built, as far as its own files show.
 
     quick_checks: with the checks of every start but those of this user's rights.
     """
-    from edge_ssd.service import build
+    from edge_ssd import config
 
+    options = None
     try:
+        options = config.load(path)
+        from edge_ssd.service import build
+
         if quick_checks:
             build.check_start(options, rights=False)
         build.pipeline(options)
     except EdgeSsdError as error:
-        return error
-    return None
+        return options, error
+    return options, None
 
 
 def problems_of(error: EdgeSsdError) -> list[Problem]:
@@ -94,23 +99,3 @@ def problems_of(error: EdgeSsdError) -> list[Problem]:
     if isinstance(error, ConfigError):
         return list(error.problems)
     return [Problem("", error.problem, error.remedy)]
-
-
-def _examined(options: Config) -> list[Examined]:
-    from edge_ssd.commands.doctor.runner import examine
-
-    return list(examine(options.checks(), System()))
-
-
-def _findings(examined: Iterable[Examined]) -> Iterable[Problem]:
-    for one in examined:
-        if one.finding.remedy:  # the others need none
-            warning = "" if one.failed else "warning: "
-            yield Problem(one.option, f"{warning}{one.finding.evidence}", one.finding.remedy)
-
-
-def _print(path: Path, problems: Iterable[Problem], valid: bool) -> None:
-    for problem in problems:
-        click.echo(f"{path}: {problem}", err=True)
-    if valid:
-        click.echo(f"{path}: valid")

@@ -1,4 +1,4 @@
-"""Options that commands share."""
+"""Options that commands share; those of the model have the names of ModelOptions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class UserPath(click.Path):
     """A path; ``~`` is expanded, which shells do not do in ``--option=~/file``."""
 
     def __init__(self) -> None:
-        # Not click's own check of what may be read: ours says what to do.
+        # Not click's own check of what may be read: ours gives the remedy.
         super().__init__(path_type=Path, readable=False)
 
     def convert(
@@ -54,7 +54,7 @@ def complete_model(
 
 path_argument = UserPath()
 model_option = click.option(
-    "--model", default=edge_ssd.DEFAULT_MODEL, show_default=True, metavar="NAME|FILE",
+    "--model", "name", default=edge_ssd.DEFAULT_MODEL, show_default=True, metavar="NAME|FILE",
     shell_complete=complete_model, help="A name of `edge-ssd models list`, or a .tflite file.",
 )  # fmt: skip
 labels_option = click.option(

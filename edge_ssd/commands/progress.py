@@ -1,17 +1,16 @@
-"""A progress bar on stderr, when that is a terminal."""
+"""Progress bars on stderr, when that is a terminal."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from tqdm import tqdm
 
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.sources.base import Source
 from edge_ssd.types import FrameResult
-
-if TYPE_CHECKING:
-    from typing_extensions import Never
 
 
 class ProgressBar(Publisher):
@@ -21,7 +20,7 @@ class ProgressBar(Publisher):
 
     def __init__(self, source: Source, title: str | None = None) -> None:
         self._source, self._title = source, title
-        self._bar: tqdm[Never] | None = None
+        self._bar: tqdm[Any] | None = None
 
     def publish(self, result: FrameResult) -> None:
         if self._bar is None:
@@ -35,3 +34,18 @@ class ProgressBar(Publisher):
     def close(self) -> None:
         if self._bar is not None:
             self._bar.close()
+
+
+@contextmanager
+def progress_bar(**style: Any) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar. Yields a function that takes what is done, and of how much.
+
+    style: tqdm's options.
+    """
+    with tqdm(disable=None, leave=False, **style) as bar:
+
+        def progress(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield progress

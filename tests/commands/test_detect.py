@@ -15,8 +15,7 @@ from support.command import edge_ssd, start
 from support.painted import SIZE, paint
 from support.terminal import at_terminal
 
-from edge_ssd.commands.detect.places import Places, clock
-from edge_ssd.commands.detect.summary import Summary
+from edge_ssd.commands.detect.printed import Places, Summary, clock
 from edge_ssd.sources.base import capture_times
 from edge_ssd.sources.images import ImageSource
 from edge_ssd.sources.opencv import quiet_opencv

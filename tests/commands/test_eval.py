@@ -236,7 +236,7 @@ def test_a_missing_annotation_file_is_one_line(folder: Path) -> None:
 def test_without_pycocotools_it_names_the_extra(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edge_ssd.commands.eval.scoring import check_installed
+    from edge_ssd.commands.eval.evaluation import check_installed
 
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(EdgeSsdError) as caught:

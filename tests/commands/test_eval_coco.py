@@ -22,6 +22,6 @@ def test_map_of_the_deployed_path(
     options = ModelOptions(name=name, runtime=runtime_name, threads=1)
     annotations = read_annotations(shared / "coco66" / "instances.json")
     (report,) = evaluate([options], shared / "coco66" / "images", annotations)
-    found = report.score.summary["AP"]
+    found = report.summary["AP"]
     print(f"{model} on {runtime_name}: mAP {found:.4f}")
     assert found == pytest.approx(published, abs=0.005)

@@ -16,9 +16,15 @@ from support.tflite_models import raw_heads_model
 from edge_ssd import config
 from edge_ssd.board import Health, Throttled
 from edge_ssd.cli import main
-from edge_ssd.commands.tune.candidates import AS_IT_IS, INT8, Candidate, candidates, options
+from edge_ssd.commands.tune.candidates import (
+    AS_IT_IS,
+    INT8,
+    Candidate,
+    Report,
+    candidates,
+    options,
+)
 from edge_ssd.commands.tune.measuring import FINAL_ROUNDS, measure, moving
-from edge_ssd.commands.tune.report import Report
 from edge_ssd.commands.tune.writing import check, write
 from edge_ssd.errors import ConfigError, EdgeSsdError, PublishError, UsageError
 from edge_ssd.inference import tuned

@@ -136,7 +136,8 @@ def test_a_missing_camera_is_waited_for_without_restarts(service: Machine) -> No
     """Each would write several lines to the journal, for as long as the camera is away."""
     configure(service, recorded(source={"type": "usb", "path": "/dev/no-such-camera"}))
     service.run("systemctl", "restart", "--no-block", "edge-ssd")
-    wait_for(lambda: "/dev/no-such-camera does not exist" in service.unit("StatusText"), "the complaint")
+    missing = "/dev/no-such-camera does not exist"
+    wait_for(lambda: missing in service.unit("StatusText"), "the complaint")
     waiting = service.unit("MainPID")
     service.run("sleep", "3")
     assert service.unit("MainPID") == waiting

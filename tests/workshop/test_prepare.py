@@ -196,7 +196,7 @@ def test_int8_keeps_the_map(shared: Path, stock_model: Path, int8_model: Path) -
     both = [ModelOptions(name=str(path), threads=1) for path in (stock_model, int8_model)]
     annotations = read_annotations(shared / "coco66" / "instances.json")
     old, new = evaluate(both, shared / "coco66" / "images", annotations)
-    assert new.score.summary["AP"] == pytest.approx(old.score.summary["AP"], abs=0.01)
+    assert new.summary["AP"] == pytest.approx(old.summary["AP"], abs=0.01)
 
 
 def test_int8_on_the_picture_the_model_is_published_with(

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_ssd.commands.options import (
-    json_option,
-    model_option,
-    path_argument,
-    runtime_option,
-    threads_option,
-)
+from edge_ssd.commands import options as common
 from edge_ssd.wording import counted
 
 if TYPE_CHECKING:
@@ -21,22 +17,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@model_option
-@click.option("--frames", type=path_argument, metavar="PATH",
+@common.model_option
+@click.option("--frames", type=common.path_argument, metavar="PATH",
               help="A video or a folder of images [default: moving shapes].")  # fmt: skip
 @click.option("--count", type=click.IntRange(2), default=100, show_default=True,
               help="Maximum number of frames.")  # fmt: skip
-@threads_option
-@runtime_option
-@json_option
-def bench(
-    model: str, frames: Path | None, count: int, threads: int | None, runtime: str, as_json: bool
-) -> None:
+@common.threads_option
+@common.runtime_option
+@common.json_option
+def bench(frames: Path | None, count: int, as_json: bool, **model: Any) -> None:
     """Measure the model, each stage and the whole pipeline."""
-    from edge_ssd.commands.bench.measuring import measure, options
+    from edge_ssd.commands.bench.measuring import configuration, measure
 
-    report = measure(options(model, frames, count, threads, runtime), count)
-    click.echo(report.as_json() if as_json else _table(report))
+    report = measure(configuration(model, frames, count), count)
+    click.echo(json.dumps(asdict(report)) if as_json else _table(report))
 
 
 def _table(report: Report) -> str:
@@ -52,10 +46,11 @@ def _table(report: Report) -> str:
     for threshold, milliseconds in report.postprocess_ms.items():
         ratio = f"   {milliseconds / report.op_ms:.2f} of the op" if report.op_ms else ""
         rows.append((f"  at score {threshold}", f"{milliseconds:.3f} ms{ratio}"))
-    if report.op_ms:
-        rows.append(("the model's own op", f"{report.op_ms:.3f} ms"))
-    rows.append(("memory of run", f"{report.memory_mb:.0f} MB"))
-    rows.append(("cold start", f"{report.cold_start_ms:.0f} ms to the first result"))
-    counts = f"{counted(report.threads, 'thread')}, {counted(report.frames, 'frame')}"
-    head = f"{report.model}, {counts}"
-    return "\n".join([head, *(f"{name:<20} {value}" for name, value in rows)])
+    rows += [("the model's own op", f"{report.op_ms:.3f} ms")] if report.op_ms else []
+    rows += [
+        ("memory of run", f"{report.memory_mb:.0f} MB"),
+        ("cold start", f"{report.cold_start_ms:.0f} ms to the first result"),
+    ]
+    threads, frames = counted(report.threads, "thread"), counted(report.frames, "frame")
+    lines = (f"{name:<20} {value}" for name, value in rows)
+    return "\n".join([f"{report.model}, {threads}, {frames}", *lines])

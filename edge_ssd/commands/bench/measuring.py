@@ -1,20 +1,20 @@
 """Measure on this machine: the bare model, each stage, the whole pipeline, memory, start.
 
-What is compared is interleaved in one run and medians are taken, so that a machine whose
-speed drifts still gives true ratios.
+What is compared is interleaved in one run, and medians are taken: ratios stay right on a machine
+whose speed drifts.
 """
 
 from __future__ import annotations
 
 import copy
-import json
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -58,17 +58,12 @@ class Report:
     cold_start_ms: float
     memory_mb: float
 
-    def as_json(self) -> str:
-        """Return one JSON object."""
-        return json.dumps(asdict(self))
 
-
-def options(
-    model: str, recording: Path | None, count: int, threads: int | None, runtime: str
-) -> Config:
+def configuration(model: Mapping[str, Any], recording: Path | None, count: int) -> Config:
     """Return a configuration to measure: a video or folder, or else moving shapes.
 
-    Raises InputError when this user may not read the recording, ModelError.
+    model: values of ModelOptions. Raises ModelError, and InputError when this user may not read
+    the recording.
     """
     source: dict[str, Any] = moving_shapes(count)
     if recording:
@@ -76,9 +71,8 @@ def options(
         kind = "images" if recording.is_dir() else "video"
         source = {"type": kind, "path": str(recording.resolve())}
     # Absolute: the configuration is written to another folder for a run of its own.
-    name = str(catalogue.find(model).absolute())
-    run = {"name": name, "threads": threads, "runtime": runtime}
-    return parse({"source": source, "model": run})
+    file = str(catalogue.find(model["name"]).absolute())
+    return parse({"source": source, "model": {**model, "name": file}})
 
 
 def measure(options: Config, count: int = 100) -> Report:
@@ -200,7 +194,5 @@ def _service(options: Config) -> tuple[float, float]:
 def _peak_mb(pid: int) -> float:
     """Return a process's largest resident memory so far, in megabytes; 0 once it ended."""
     status = Path(f"/proc/{pid}/status")
-    for line in status.read_text().splitlines() if status.exists() else []:
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return 0.0
+    found = re.search(r"VmHWM:\s+(\d+)", status.read_text() if status.exists() else "")
+    return int(found[1]) * 1024 / 1e6 if found else 0.0

@@ -1,4 +1,4 @@
-"""``edge-ssd detect``: recorded files through the pipeline, for people and scripts."""
+"""``edge-ssd detect``: recorded files through the pipeline."""
 
 from __future__ import annotations
 
@@ -9,26 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_ssd.commands.options import (
-    UserPath,
-    json_option,
-    labels_option,
-    model_option,
-    not_nan,
-    path_argument,
-    runtime_option,
-    threads_option,
-)
+from edge_ssd.commands import options as common
 from edge_ssd.errors import ConfigError, Interrupted, PublishError, UsageError
 
 if TYPE_CHECKING:
     from edge_ssd.detector import Detector
-    from edge_ssd.inference.options import ModelOptions
-    from edge_ssd.postprocess import PostprocessOptions
     from edge_ssd.sources.base import Source
 
 
-class _Input(UserPath):
+class _Input(common.UserPath):
     """The path of a file or folder; a camera is refused."""
 
     def convert(
@@ -46,45 +35,48 @@ class _Input(UserPath):
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=_Input(), metavar="PATH...")
-@model_option
-@labels_option
+@common.model_option
+@common.labels_option
 @click.option(
-    "--score-threshold", type=click.FloatRange(0, 1), callback=not_nan, default=0.5,
+    "--score-threshold", type=click.FloatRange(0, 1), callback=common.not_nan, default=0.5,
     show_default=True, metavar="S", help="Minimum score to report.",
 )  # fmt: skip
 @click.option("--classes", metavar="A,B", help="The labels to report [default: all].")
-@threads_option
-@runtime_option
-@json_option
+@common.threads_option
+@common.runtime_option
+@common.json_option
 @click.option("--every-frame", is_flag=True, help="Print every detection of every frame.")
-@click.option("--annotate", "folder", type=path_argument, metavar="DIR",
+@click.option("--annotate", "folder", type=common.path_argument, metavar="DIR",
               help="Save images and videos with boxes here.")  # fmt: skip
 def detect(
     paths: tuple[Path, ...],
-    model: str,
-    labels: Path | None,
     score_threshold: float,
     classes: str | None,
-    threads: int | None,
-    runtime: str,
     as_json: bool,
     every_frame: bool,
     folder: Path | None,
+    **model: Any,
 ) -> None:
     """Detect objects in images, folders and videos."""
+    from edge_ssd.detector import Detector
     from edge_ssd.inference.options import ModelOptions
     from edge_ssd.postprocess import PostprocessOptions
     from edge_ssd.sources.recorded import open_paths
 
     source = open_paths(paths)
-    _check_output(paths, folder)
+    inputs = {(path if path.is_dir() else path.parent).resolve() for path in paths}
+    if folder and folder.resolve() in inputs:
+        raise UsageError(f"--annotate {folder} is where the inputs are", "name another folder")
     wanted = classes and [label.strip() for label in classes.split(",")]
-    detector = _detector(
-        ModelOptions.model_validate(
-            {"name": model, "labels": labels, "threads": threads, "runtime": runtime}
-        ),
-        PostprocessOptions.model_validate({"score_threshold": score_threshold, "classes": wanted}),
-    )
+    postprocess = {"score_threshold": score_threshold, "classes": wanted}
+    try:
+        detector = Detector.from_options(
+            ModelOptions.model_validate(model),
+            postprocess=PostprocessOptions.model_validate(postprocess),
+        )
+    except ConfigError as error:
+        problem = error.problems[0]
+        raise UsageError(f"--classes: {problem.text}", problem.remedy) from None
     _run(source, detector, as_json, every_frame, folder)
 
 
@@ -92,8 +84,7 @@ def _run(
     source: Source, detector: Detector, as_json: bool, every_frame: bool, folder: Path | None
 ) -> None:
     """Detect in files, and print what is found. Raises Interrupted after the summary."""
-    from edge_ssd.commands.detect.rows import Rows
-    from edge_ssd.commands.detect.summary import Summary
+    from edge_ssd.commands.detect.printed import Rows, Summary
     from edge_ssd.commands.progress import ProgressBar
     from edge_ssd.pipeline.lifecycle import run_until_done
     from edge_ssd.pipeline.pipeline import Outlet, Pipeline
@@ -121,30 +112,14 @@ def _run(
         raise Interrupted("interrupted before everything was read")
 
 
-def _check_output(paths: tuple[Path, ...], folder: Path | None) -> None:
-    """Raise UsageError when annotated files would be written where inputs are."""
-    inputs = {(path if path.is_dir() else path.parent).resolve() for path in paths}
-    if folder and folder.resolve() in inputs:
-        raise UsageError(f"--annotate {folder} is where the inputs are", "name another folder")
-
-
-def _detector(model: ModelOptions, postprocess: PostprocessOptions) -> Detector:
-    from edge_ssd.detector import Detector
-
-    try:
-        return Detector.from_options(model, postprocess=postprocess)
-    except ConfigError as error:
-        problem = error.problems[0]
-        raise UsageError(f"--classes: {problem.text}", problem.remedy) from None
-
-
 def _print(text: str, err: bool = False) -> None:
     """Print above the progress bar. Raises PublishError when stdout cannot take it."""
     from tqdm import tqdm
 
+    stream = sys.stderr if err else sys.stdout
     try:
-        tqdm.write(text, file=sys.stderr if err else sys.stdout)
-        (sys.stderr if err else sys.stdout).flush()
+        tqdm.write(text, file=stream)
+        stream.flush()
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -23,12 +23,12 @@ def doctor(path: Path | None, as_json: bool) -> None:
     Exits with 0 when the service is ready to run.
     """
     from edge_ssd.checks import System
-    from edge_ssd.commands.doctor import report, runner, table
+    from edge_ssd.commands.doctor import runner, table
 
     width, examined = shutil.get_terminal_size().columns, []
     for one in table.rows(path, System()):
         examined.append(one)
         if not as_json:
-            click.echo(report.row(one, width))
-    click.echo(report.as_json(examined) if as_json else f"\n{report.summary(examined)}")
+            click.echo(runner.row(one, width))
+    click.echo(runner.as_json(examined) if as_json else f"\n{runner.summary(examined)}")
     sys.exit(runner.exit_code(examined))

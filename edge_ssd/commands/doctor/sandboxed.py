@@ -17,6 +17,7 @@ from typing import Any
 from edge_ssd.checks import Finding, System, fail, ok, skipped, warn
 from edge_ssd.commands.doctor import service
 from edge_ssd.commands.doctor.runner import Examined
+from edge_ssd.errors import Problem
 from edge_ssd.units import units
 
 _LIMIT_S = 300
@@ -53,6 +54,16 @@ class Inside:
         rows = map(Examined.from_json, self.answer.get("checks", ()))
         return {(row.name, row.option): row for row in rows}
 
+    @property
+    def configuration(self) -> Finding:
+        """Whether the configuration is valid there."""
+        problems = [Problem(**problem) for problem in self.answer["problems"]]
+        if not problems:
+            return ok(f"{self.answer['file']} is valid")
+        text = "; ".join(f"{each.option}: {each.text}".lstrip(": ") for each in problems)
+        remedy = "; ".join(dict.fromkeys(filter(None, (each.remedy for each in problems))))
+        return fail(f"{self.unit}: {text}", remedy or "correct these options")
+
 
 def check(path: Path, system: System) -> Inside:
     """Check a configuration inside the sandbox of the installed unit that reads it."""
@@ -64,23 +75,19 @@ def check(path: Path, system: System) -> Inside:
         why = f"run with sudo to check inside {unit}'s sandbox"
         return Inside(skipped(f"checked as this user: {why}"), unit)
     settings = list(_settings(system.run("systemctl", "cat", unit) or "", unit))
-    printed = system.run(*_command(path, settings, installed[0].get("User", "")),
-                         limit_s=_LIMIT_S + 10, errors=True) or ""  # fmt: skip
+    # Of this name, a dynamic user is the service's: its folders are not given to another one.
+    user = [("User", name) for name in (installed[0].get("User"),) if name]
+    properties = [*settings, *user, ("RuntimeMaxSec", str(_LIMIT_S))]
+    printed = system.run(
+        "systemd-run", "--pipe", "--wait", "--collect", f"--unit=edge-ssd-check-{os.getpid()}",
+        *(f"--property={key}={value}" for key, value in properties),
+        sys.executable, "-m", "edge_ssd", "check-config", "--deep", "--json", str(path),
+        limit_s=_LIMIT_S + 10, errors=True,
+    ) or ""  # fmt: skip
     answers = [line for line in printed.splitlines() if line.startswith('{"schema"')]
     if answers:
         return Inside(ok(f"checked as {unit} runs"), unit, json.loads(answers[0]))
     return Inside(_not_started(unit, printed, settings, system), unit)
-
-
-def _command(path: Path, settings: list[tuple[str, str]], user: str) -> Iterator[str]:
-    """Yield the words of the command that runs the checks with such settings."""
-    name = f"edge-ssd-check-{os.getpid()}"
-    yield from ("systemd-run", "--pipe", "--wait", "--collect", f"--unit={name}")
-    # Of this name, a dynamic user is the service's: its folders are not given to another one.
-    more = [("User", user)] if user else []
-    for key, value in [*settings, *more, ("RuntimeMaxSec", str(_LIMIT_S))]:
-        yield f"--property={key}={value}"
-    yield from (sys.executable, "-m", "edge_ssd", "check-config", "--deep", "--json", str(path))
 
 
 def _settings(text: str, unit: str) -> Iterator[tuple[str, str]]:
@@ -95,11 +102,9 @@ def _settings(text: str, unit: str) -> Iterator[tuple[str, str]]:
             section = line
         elif section == "[Service]" and assigned and not line.startswith(("#", ";")):
             value = _expanded(value, unit)
-            if key == "RuntimeDirectory":
-                # Empty, as at each start.
+            if key == "RuntimeDirectory":  # empty, as at each start
                 for folder in value.split():
-                    place = f"/run/{folder.partition(':')[0]}"
-                    yield "TemporaryFileSystem", f"{place}:mode=0777"
+                    yield "TemporaryFileSystem", f"/run/{folder.partition(':')[0]}:mode=0777"
             elif not _LEFT_OUT.match(key):
                 yield key, value
 

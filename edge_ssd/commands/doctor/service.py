@@ -10,7 +10,6 @@ from edge_ssd.checks import Check, Finding, System, Verdict, fail, ok, skipped, 
 from edge_ssd.units import SINGLE, groups, units
 from edge_ssd.wording import counted
 
-_CONFIGS = Path("/etc/edge-ssd")
 _CAMERA_GROUP = "video"
 # Of ExecMainCode, as in waitid(2): CLD_KILLED and CLD_DUMPED; the status is a signal then.
 _BY_SIGNAL = ("2", "3")
@@ -29,7 +28,7 @@ def unit_of(path: Path | None, system: System) -> str:
     """Return the name of the unit that reads a configuration; empty where none does."""
     if path is None:
         return SINGLE
-    if path.absolute().parent != system.path(_CONFIGS) or path.suffix != ".yaml":
+    if path.absolute().parent != system.path("/etc/edge-ssd") or path.suffix != ".yaml":
         return ""
     return SINGLE if path.stem == "edge-ssd" else f"edge-ssd@{path.stem}.service"
 
@@ -52,8 +51,7 @@ def service(path: Path | None, system: System) -> Finding:
         for unit in found
         if (trouble := _trouble(unit, evidence, known))
     ]
-    failures = [trouble for trouble in troubles if trouble.verdict is Verdict.FAIL]
-    return next(iter([*failures, *troubles]), ok(evidence))
+    return min(troubles, key=lambda each: each.verdict is not Verdict.FAIL, default=ok(evidence))
 
 
 def camera_group(system: System) -> Finding:
@@ -106,25 +104,20 @@ def _trouble(unit: dict[str, str], evidence: str, known: dict[str, int]) -> Find
         return fail(evidence, f"{why}; then sudo systemctl restart {name}")
     if unit["SubState"] == "auto-restart" or unit.get("NRestarts", "0") != "0":
         return warn(evidence, why)
-    return _unready(unit, evidence)
-
-
-def _unready(unit: dict[str, str], evidence: str) -> Finding | None:
-    name = unit["Id"]
     if unit["ActiveState"] == "activating":
         waits = unit.get("StatusText") or "no frame inferred yet"
         return warn(f"{evidence}; {waits}", "wait, or fix the cause")
-    if unit["ActiveState"] not in ("active", "reloading"):
-        return warn(evidence, f"sudo systemctl enable --now {name}")
-    if unit.get("UnitFileState") not in _STARTS:
-        return warn(evidence, f"sudo systemctl enable {name}: it does not start with the machine")
+    runs = unit["ActiveState"] in ("active", "reloading")
+    if not runs or unit.get("UnitFileState") not in _STARTS:
+        how = f"{name}: it does not start with the machine" if runs else f"--now {name}"
+        return warn(evidence, f"sudo systemctl enable {how}")
     return None
 
 
 def _state(unit: dict[str, str]) -> str:
     parts = [f"{unit['ActiveState']} ({unit['SubState']})", unit.get("UnitFileState", "")]
     result, status = unit.get("Result", "success"), unit.get("ExecMainStatus", "0")
-    if result not in ("success", "exit-code", "signal", "core-dump"):  # these the status tells
+    if result not in ("success", "exit-code", "signal", "core-dump"):  # the status reports these
         parts.append(result)
     if unit.get("ExecMainCode") in _BY_SIGNAL:
         parts.append(f"last ended by {signal.Signals(int(status)).name}")

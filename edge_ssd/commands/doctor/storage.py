@@ -13,17 +13,12 @@ from edge_ssd.checks import Check, Finding, System, fail, ok, skipped, warn
 _MIN_BYTES = 200_000_000
 _FULL_BYTES = 1_000_000
 _CARD, _CARD_MAJOR = "/dev/mmcblk", "179:"
-# The last one that says something wins.
+# The last one that sets it wins.
 _JOURNALD = (
     "/usr/lib/systemd/journald.conf.d/*.conf",
     "/etc/systemd/journald.conf",
     "/etc/systemd/journald.conf.d/*.conf",
 )
-_NOATIME = "add noatime to / in /etc/fstab"
-_VOLATILE = "set Storage=volatile in /etc/systemd/journald.conf"
-_ZRAM = "swap to zram, or not at all"
-_MEMORY = "let it write below /run, or publish over MQTT"
-
 
 Written = tuple[Path, int]
 """A file that a publisher writes, and how many bytes it and its backups may take."""
@@ -63,19 +58,19 @@ def wear(written: Sequence[Written], system: System) -> Finding:
     root = mounts.get("/", _Mount("an unknown disk", False, False, []))
     if not root.on_card:
         return skipped(f"the system is on {root.device}, not on an SD card")
-    publishes = any(_on_card(path.parent.resolve(), mounts) for path, _ in written)
-    found = [
-        (says, remedy)
-        for says, remedy, wears in (
-            ("/ is mounted without noatime", _NOATIME, "noatime" not in root.options),
-            ("the journal is kept on the card", _VOLATILE, _journal_kept(system)),
-            ("swap is on the card", _ZRAM, _swaps_to_card(system, mounts)),
-            ("a publisher writes to the card", _MEMORY, publishes),
-        )
-        if wears
-    ]
+    found = {}
+    if "noatime" not in root.options:
+        found["/ is mounted without noatime"] = "add noatime to / in /etc/fstab"
+    if _journal_kept(system):
+        storage = "set Storage=volatile in /etc/systemd/journald.conf"
+        found["the journal is kept on the card"] = storage
+    if _swaps_to_card(system, mounts):
+        found["swap is on the card"] = "swap to zram, or not at all"
+    if any(_on_card(path.parent.resolve(), mounts) for path, _ in written):
+        remedy = "let it write below /run, or publish over MQTT"
+        found["a publisher writes to the card"] = remedy
     if found:
-        return warn("; ".join(says for says, _ in found), "; ".join(remedy for _, remedy in found))
+        return warn("; ".join(found), "; ".join(found.values()))
     return ok(f"{root.device} with noatime, journal in memory, no swap and no publisher on it")
 
 
@@ -97,16 +92,15 @@ def _mounts(system: System) -> dict[str, _Mount]:
         fields, (file_system, device) = place.split(), kind.split()[:2]
         # By number as well: a kernel without an initramfs calls the card /dev/root.
         card = device.startswith(_CARD) or fields[2].startswith(_CARD_MAJOR)
-        found[fields[4]] = _Mount(
-            device, card, file_system in ("tmpfs", "ramfs"), fields[5].split(",")
-        )
+        in_memory = file_system in ("tmpfs", "ramfs")
+        found[fields[4]] = _Mount(device, card, in_memory, fields[5].split(","))
     return found
 
 
 def _mount_point(folder: Path, mounts: dict[str, _Mount]) -> str:
     """Return where the file system of a folder is mounted; ``/`` where that is unknown."""
-    mounted = [str(place) for place in (folder, *folder.parents) if str(place) in mounts]
-    return mounted[0] if mounted else "/"
+    places = map(str, (folder, *folder.parents))
+    return next((place for place in places if place in mounts), "/")
 
 
 def _on_card(folder: Path, mounts: dict[str, _Mount]) -> bool:

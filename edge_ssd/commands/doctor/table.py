@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ssd.checks import Check, Finding, System, Verdict, fail, ok, skipped
-from edge_ssd.commands.check_config import fault, problems_of
-from edge_ssd.commands.doctor import board, golden, machine, sandboxed, service, storage
+from edge_ssd.commands.check_config import attempt, problems_of
+from edge_ssd.commands.doctor import machine, sandboxed, service, storage
 from edge_ssd.commands.doctor.runner import Examined, examine
-from edge_ssd.errors import ConfigError, RuntimeMissingError
+from edge_ssd.errors import RuntimeMissingError
 
 if TYPE_CHECKING:
     from edge_ssd.config import Config
@@ -35,9 +35,14 @@ def rows(path: Path | None, system: System) -> Iterator[Examined]:
     else:
         yield here
         yield from examine(_defaults(), system)
-    yield from examine([golden.check(config.model.runtime if config else "auto")], system)
-    yield from examine(board.CHECKS, system)
-    yield from examine(storage.checks(_written(config)), system)
+    yield from examine([machine.golden_check(config.model.runtime if config else "auto")], system)
+    yield from examine(machine.BOARD, system)
+    written = [
+        (section.path, section.max_bytes * (section.backups + 1))
+        for section in (config.publishers if config else ())
+        if section.type == "jsonl" and section.path
+    ]
+    yield from examine(storage.checks(written), system)
     camera = bool(config and config.source.type in ("picamera", "usb"))
     yield from examine(service.checks(path, camera), system)
 
@@ -47,7 +52,9 @@ def _as_the_service(
 ) -> Iterator[Examined]:
     """Check a configuration inside its unit's sandbox, where it has one."""
     inside = sandboxed.check(path, system)
-    yield _in_there(inside, here)
+    if inside.answer and here.finding.verdict is not Verdict.SKIPPED:
+        here = replace(here, finding=inside.configuration)
+    yield here
     yield Examined("sandbox", inside.finding, exit_code=78)
     examined = inside.examined
     for check in config.checks():
@@ -60,36 +67,18 @@ def _as_the_service(
             yield from examine([check], system)
 
 
-def _in_there(inside: sandboxed.Inside, here: Examined) -> Examined:
-    """Return what is wrong with the configuration inside the sandbox, or else here."""
-    if not inside.answer or here.finding.verdict is Verdict.SKIPPED:
-        return here
-    problems = inside.answer["problems"]
-    if not problems:
-        return replace(here, finding=ok(f"{inside.answer['file']} is valid"))
-    told = "; ".join(f"{problem['option']}: {problem['text']}".lstrip(": ") for problem in problems)
-    remedy = "; ".join(dict.fromkeys(filter(None, (problem["remedy"] for problem in problems))))
-    finding = fail(f"{inside.unit}: {told}", remedy or "correct these options")
-    return replace(here, finding=finding)
-
-
 def _configuration(path: Path | None, _system: System) -> Finding:
     """Every option is known and right, and all that it names exists."""
     if path is None:
         return skipped(f"none given, and no {DEFAULT_CONFIG}: defaults are checked")
     if path.exists() and not path.is_file():
         return fail(f"{path}: not a regular file", "give another file")
-    try:
-        from edge_ssd import config
-
-        error = fault(config.load(path))
-    except ConfigError as unusable:
-        error = unusable
+    _, error = attempt(path)
     if isinstance(error, RuntimeMissingError):
         return skipped(f"{path} is well-formed, but cannot be tried: {error}")
     if error:
-        told = "; ".join(map(str, problems_of(error)))
-        return fail(f"{path}: {told}", "correct these options, or give another file")
+        problems = "; ".join(map(str, problems_of(error)))
+        return fail(f"{path}: {problems}", "correct these options, or give another file")
     return ok(f"{path} is valid")
 
 
@@ -110,12 +99,3 @@ def _defaults() -> tuple[Check, ...]:
     except ImportError:  # the checks before report it
         return ()
     return tuple(check.below("model") for check in ModelOptions().checks())
-
-
-def _written(config: Config | None) -> list[storage.Written]:
-    """Return what the publishers write to files."""
-    return [
-        (section.path, section.max_bytes * (section.backups + 1))
-        for section in (config.publishers if config else ())
-        if section.type == "jsonl" and section.path
-    ]

@@ -20,7 +20,7 @@ Size = Annotated[FiniteFloat, Field(ge=0)]
 
 
 class Image(BaseModel):
-    """An entry of ``images``. width, height: in pixels, where the file says."""
+    """An entry of ``images``. width, height: in pixels, where the file has them."""
 
     id: int
     file_name: str
@@ -107,10 +107,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _contradiction(read: Annotations) -> str | None:
-    return _said_twice(read) or _stray_box(read)
-
-
-def _said_twice(read: Annotations) -> str | None:
+    """Return what is listed twice, or which box is of nothing that is listed."""
     images = {image.id for image in read.images}
     categories = {category.id for category in read.categories}
     if len(images) < len(read.images) or len(categories) < len(read.categories):
@@ -121,17 +118,11 @@ def _said_twice(read: Annotations) -> str | None:
         return f"{times} images have the same file_name, {name}"
     if len({_plain(category.name) for category in read.categories}) < len(categories):
         return "two categories have the same name"
-    return None
-
-
-def _stray_box(read: Annotations) -> str | None:
-    images = {image.id for image in read.images}
-    categories = {category.id for category in read.categories}
     for index, box in enumerate(read.annotations):
-        if box.image_id not in images:
-            return f"annotations.{index} is of image {box.image_id}, which is not listed"
-        if box.category_id not in categories:
-            return f"annotations.{index} is of category {box.category_id}, which is not listed"
+        named = (("image", box.image_id, images), ("category", box.category_id, categories))
+        for kind, number, known in named:
+            if number not in known:
+                return f"annotations.{index} is of {kind} {number}, which is not listed"
     if all(box.iscrowd for box in read.annotations):
         return "every box is a crowd, and none a single object"
     return None

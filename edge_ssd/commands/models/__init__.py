@@ -50,7 +50,7 @@ def _table(listed: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 def inspect_model(model: str, as_json: bool) -> None:
     """Describe a model file without running it.
 
-    Says what it needs, and what `prepare` would gain.
+    Shows what it needs, and what `prepare` would gain.
     """
     from edge_ssd.commands.models import inspected
     from edge_ssd.workshop.inspect import inspect
@@ -86,17 +86,11 @@ def pull_model(
     name: str, folder: Path | None, mirror: str | None, trust_on_first_use: bool
 ) -> None:
     """Download a model of the catalogue and check it."""
-    from tqdm import tqdm
-
+    from edge_ssd.commands.progress import progress_bar
     from edge_ssd.models import catalogue
     from edge_ssd.workshop.pull import pull
 
-    with tqdm(unit="B", unit_scale=True, disable=None, leave=False) as bar:
-
-        def progress(done: int, total: int | None) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with progress_bar(unit="B", unit_scale=True) as progress:
         got = pull(name, folder, mirror, trust_on_first_use, progress)
     known = catalogue.pulled() | catalogue.bundled()
     use = name if known.get(name) == got.path else got.path

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
+
+from pydantic_core import to_jsonable_python
 
 from edge_ssd.wording import counted
-from edge_ssd.workshop.inspect import AnchorsInfo, HeadsInfo, LabelsInfo, Report, TensorReport
+from edge_ssd.workshop.inspect import AnchorsInfo, LabelsInfo, Report, TensorReport
 from edge_ssd.workshop.operators import EdgeTpuShare, Work
 
 SCHEMA = 1
@@ -29,18 +29,17 @@ _SOURCES = {
 
 def as_json(report: Report) -> str:
     """Return the whole report; a number that JSON has not (infinity) is null."""
-    return json.dumps({"schema": SCHEMA, **_plain(asdict(report))}, indent=2, default=str)
+    values = to_jsonable_python({"schema": SCHEMA, **asdict(report)}, inf_nan_mode="null")
+    return json.dumps(values, indent=2)
 
 
 def as_text(report: Report) -> str:
     """Return the report for people, in 80 columns."""
-    why = "; ".join(filter(None, [report.problem, report.remedy]))
-    summary = f"{report.what[0].upper()}{report.what[1:]}. The detector can"
-    summary += " use it." if report.usable else f"not use it: {why}."
-    lines = [_printable(str(report.path)), *_wrap(summary, 80), ""]
-    for title, texts in _rows(report):
-        lines += _row(title, list(texts))
-    return "\n".join(lines)
+    why_not = "; ".join(filter(None, [report.problem, report.remedy]))
+    verdict = "can use it" if report.usable else f"cannot use it: {why_not}"
+    summary = f"{report.what[0].upper()}{report.what[1:]}. The detector {verdict}."
+    rows = (line for title, texts in _rows(report) for line in _row(title, list(texts)))
+    return "\n".join([_printable(str(report.path)), *_wrap(summary, 80), "", *rows])
 
 
 def _rows(report: Report) -> Iterable[tuple[str, Iterable[str]]]:
@@ -49,13 +48,20 @@ def _rows(report: Report) -> Iterable[tuple[str, Iterable[str]]]:
     yield "prepare", report.gains
     yield "input", map(_tensor, report.inputs)
     if report.heads:
-        yield from _heads(report.heads)
-    yield "outputs", [] if report.heads else map(_tensor, report.outputs)
+        heads, classes = report.heads, counted(report.heads.classes, "class")
+        background = "and the background" if heads.background else "no background"
+        yield "boxes", [_tensor(heads.boxes)]
+        yield "scores", [f"{_tensor(heads.scores)}: {classes}, {background}"]
+    else:
+        yield "outputs", map(_tensor, report.outputs)
     yield "anchors", [_anchors(report.anchors)] if report.anchors else []
     yield "labels", [_labels(report.labels)] if report.labels else []
     if report.postprocess_options is not None:
-        options = sorted(report.postprocess_options.items())
-        yield "postprocess", [", ".join(f"{key} {_number(value)}" for key, value in options)]
+        options = (
+            f"{key} {value:.6g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in sorted(report.postprocess_options.items())
+        )
+        yield "postprocess", [", ".join(options)]
     yield "operators", [", ".join(f"{n} {name}" for name, n in report.operators.items())]
     yield "Edge TPU", [_share(report.edgetpu)] if report.edgetpu else []
     yield "multiply-adds", [_work(report.work)]
@@ -68,34 +74,25 @@ def _rows(report: Report) -> Iterable[tuple[str, Iterable[str]]]:
 
 def _row(title: str, texts: list[str]) -> list[str]:
     bullet = "- " if len(texts) > 1 else ""
-    wrapped = [line for text in texts for line in _wrap(text, 79 - _INDENT, bullet)]
-    return [
-        f"{title if not number else '':<{_INDENT}} {line}" for number, line in enumerate(wrapped)
-    ]
+    lines = []
+    for text in texts:
+        first, *more = _wrap(text, 79 - _INDENT - len(bullet))
+        lines += [f"{bullet}{first}", *(f"{' ' * len(bullet)}{line}" for line in more)]
+    titles = [title] + [""] * len(lines)
+    return [f"{head:<{_INDENT}} {line}" for head, line in zip(titles, lines, strict=False)]
 
 
-def _wrap(text: str, width: int, bullet: str = "") -> list[str]:
-    indent = " " * len(bullet)
-    return textwrap.wrap(_printable(text), width, initial_indent=bullet,
-                         subsequent_indent=indent, break_on_hyphens=False) or [""]  # fmt: skip
+def _wrap(text: str, width: int) -> list[str]:
+    return textwrap.wrap(_printable(text), width, break_on_hyphens=False) or [""]
 
 
 def _tensor(tensor: TensorReport) -> str:
-    return f"{_short(tensor.name)} {list(tensor.shape)} {tensor.dtype}{_quantisation(tensor)}"
-
-
-def _quantisation(tensor: TensorReport) -> str:
+    text = f"{_short(tensor.name)} {list(tensor.shape)} {tensor.dtype}"
     if tensor.scale is None:
-        return ""
+        return text
     if isinstance(tensor.scale, list) or not isinstance(tensor.zero_point, int):
-        return ", a scale per channel"
-    return f", scale {tensor.scale:.6g}, zero point {tensor.zero_point}"
-
-
-def _heads(heads: HeadsInfo) -> Iterable[tuple[str, Iterable[str]]]:
-    background = "and the background" if heads.background else "no background"
-    yield "boxes", [_tensor(heads.boxes)]
-    yield "scores", [f"{_tensor(heads.scores)}: {counted(heads.classes, 'class')}, {background}"]
+        return f"{text}, a scale per channel"
+    return f"{text}, scale {tensor.scale:.6g}, zero point {tensor.zero_point}"
 
 
 def _anchors(anchors: AnchorsInfo) -> str:
@@ -122,21 +119,15 @@ def _share(share: EdgeTpuShare) -> str:
 
 
 def _work(work: Work) -> str:
-    known = (
-        f"{work.multiply_adds / 1e6:,.1f} million per inference" if work.multiply_adds else "none"
-    )
-    if not work.uncounted:
-        return known
+    millions = f"{work.multiply_adds / 1e6:,.1f} million per inference"
     names = ", ".join(map(_short, work.uncounted))
-    return f"{known} and those of {names}" if work.multiply_adds else f"those of {names}: not known"
+    if not work.multiply_adds:
+        return f"those of {names}: not known" if names else "none"
+    return f"{millions} and those of {names}" if names else millions
 
 
 def _bytes(count: int) -> str:
     return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
-
-
-def _number(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _short(name: str) -> str:
@@ -146,12 +137,3 @@ def _short(name: str) -> str:
 def _printable(text: str) -> str:
     """Return text that cannot move the cursor: a file names its tensors as it likes."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-def _plain(value: Any) -> Any:
-    """Return a value with null for each number that JSON has not."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

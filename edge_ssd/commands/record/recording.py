@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timezone
 from pathlib import Path
-from typing import Any
 
 import cv2
 import yaml
@@ -19,7 +18,7 @@ from edge_ssd.errors import DeviceError, PublishError, UsageError
 from edge_ssd.files import replacing
 from edge_ssd.pipeline.worker import POLL_S
 from edge_ssd.pixels import bgr
-from edge_ssd.sources.base import EndOfStream, Source
+from edge_ssd.sources.base import EndOfStream
 from edge_ssd.types import Frame
 
 
@@ -35,8 +34,8 @@ def record(
     Ends after ``frame_limit`` frames, at the source's end or when ``stopped``; what a live
     source takes while a frame is being saved is not saved.
 
-    Raises UsageError when the folder is not empty, PublishError when it cannot be written,
-    DeviceError or InputError when the source fails; what was saved until then stays, whole.
+    Raises as Recording does, and DeviceError or InputError when the source fails; what was saved
+    until then stays, whole.
     """
     recording, source = Recording(folder, options), options.make_source()
     last_s = clock()
@@ -48,7 +47,10 @@ def record(
                 recording.add(frame)
                 last_s = clock()
             elif clock() - last_s > options.stall_timeout_s:
-                raise _stalled(source, clock() - last_s)
+                raise DeviceError(
+                    f"{source.name}: no frame for {clock() - last_s:.1f} s",
+                    "check the camera and its cable, or raise stall_timeout_s",
+                )
     except EndOfStream:
         pass
     finally:
@@ -92,7 +94,9 @@ class Recording:
         try:
             if not self.count:
                 self._save_options()
-            _write_whole(self._folder / file, _png(frame))
+            # Its default level takes a third of the time of level 1, for a file no larger.
+            _, png = cv2.imencode(".png", bgr(frame))
+            _write_whole(self._folder / file, png.tobytes())
             _append_whole(self._folder / "frames.jsonl", json.dumps(index).encode() + b"\n")
         except OSError as error:
             with suppress(OSError):
@@ -104,22 +108,13 @@ class Recording:
         # Without publishers: a replay must not reach the broker, and prints its messages.
         values = self._options.model_dump(mode="json", exclude={"publishers"})
         replay = values | {"source": {"type": "images", "path": "."}}
-        _write_whole(self._folder / "config.yaml", _yaml(values))
-        _write_whole(self._folder / "replay.yaml", _yaml(replay))
+        for name, content in (("config.yaml", values), ("replay.yaml", replay)):
+            text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+            _write_whole(self._folder / name, text.encode())
 
     def _explain(self, error: OSError) -> PublishError:
         remedy = f"whole frames saved: {self.count}" if self.count else "name another folder"
         return PublishError(f"{self._folder} cannot be written: {error.strerror}", remedy)
-
-
-def _png(frame: Frame) -> bytes:
-    # Its default level takes a third of the time of level 1, for a file no larger.
-    _, data = cv2.imencode(".png", bgr(frame))
-    return data.tobytes()
-
-
-def _yaml(values: dict[str, Any]) -> bytes:
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True).encode()
 
 
 def _write_whole(path: Path, data: bytes) -> None:
@@ -138,10 +133,3 @@ def _append_whole(path: Path, line: bytes) -> None:
         except OSError:
             file.truncate(size)
             raise
-
-
-def _stalled(source: Source, silent_s: float) -> DeviceError:
-    return DeviceError(
-        f"{source.name}: no frame for {silent_s:.1f} s",
-        "check the camera and its cable, or raise stall_timeout_s",
-    )

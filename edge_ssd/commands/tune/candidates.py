@@ -1,12 +1,14 @@
-"""What there is to choose from, for a configuration on this machine."""
+"""The candidates for a configuration on this machine, the choice among them, and their table."""
 
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge_ssd import config
+from edge_ssd.board import Health
 from edge_ssd.config import Config, parse
 from edge_ssd.errors import ConfigError, InputError, ModelError, Problem
 from edge_ssd.inference.runtime import clamp_threads, installed
@@ -15,11 +17,13 @@ from edge_ssd.workshop.prepare import prepare
 
 AS_IT_IS = "as it is"
 INT8 = "int8"
+SAME = 1.03
+"""Candidates this near to the fastest count as equal; the one with fewest threads wins."""
 
 
 @dataclass(slots=True)
 class Candidate:
-    """One way to run the model, and the frames a second of the whole pipeline with it.
+    """One way to run the model, and the frames per second of the whole pipeline with it.
 
     form: what the file at ``path`` is, for people. problem: why it was not measured.
     """
@@ -75,3 +79,47 @@ def candidates(forms: dict[str, Path]) -> list[Candidate]:
         for runtime in installed()
         for form, path in forms.items()
     ]
+
+
+@dataclass(slots=True)
+class Report:
+    """All candidates, and the readings of the board.
+
+    hottest_c: the highest temperature seen, or None. slowed: the firmware lowered the clock, so
+    the figures cannot be trusted.
+    """
+
+    candidates: list[Candidate]
+    hottest_c: float | None = None
+    slowed: bool = False
+
+    @property
+    def fastest(self) -> float:
+        """The most frames per second of any."""
+        return max(each.fps for each in self.candidates)
+
+    @property
+    def best(self) -> Candidate:
+        """The fastest; among equals the one with fewest threads, then the given file."""
+        return min(
+            (each for each in self.candidates if each.fps * SAME >= self.fastest),
+            key=lambda each: (each.threads, each.form != AS_IT_IS, -each.fps),
+        )
+
+    def watch(self, health: Health) -> None:
+        """Take one reading of the board into account."""
+        seen = [c for c in (self.hottest_c, health.temperature_c) if c is not None]
+        self.hottest_c = max(seen, default=None)
+        self.slowed |= bool(health.throttled and health.throttled.slowed)
+
+    def rows(self) -> Iterator[str]:
+        """Yield the table for people, the fastest first, the choice marked."""
+        yield f"  {'fps':>7}  {'of best':>7}  runtime         threads  file"
+        for each in sorted(self.candidates, key=lambda each: -each.fps):
+            mark = "*" if each is self.best else " "
+            figures = f"{each.fps:7.1f}  {each.fps / self.fastest:7.2f}"
+            figures = figures if each.fps else f"{'-':>7}  {'':7}"
+            line = f"{mark} {figures}  {each.runtime:<14}  {each.threads:7}  {each.form}"
+            yield f"{line}: {each.problem}" if each.problem else line
+        if self.hottest_c is not None:
+            yield f"the processor reached {self.hottest_c:.0f} °C"

@@ -12,8 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_ssd.board import Health, Sensors
-from edge_ssd.commands.tune.candidates import Candidate
-from edge_ssd.commands.tune.report import Report
+from edge_ssd.commands.tune.candidates import Candidate, Report
 from edge_ssd.config import Config, parse
 from edge_ssd.detector import Detector
 from edge_ssd.errors import EdgeSsdError
@@ -21,7 +20,7 @@ from edge_ssd.pipeline.measuring import moving_shapes, pipeline_fps
 
 FINAL_ROUNDS = 3
 CONTENDER = 1.5
-"""Candidates within so many times of the fastest are measured again."""
+"""Candidates within 1.5x of the fastest are measured again."""
 OUT_OF_TIME = "not measured: out of time"
 _BRIEF = 0.4
 """The share of the budget for measuring all briefly, where it is enough for that."""
@@ -73,7 +72,7 @@ def measure(
 
 
 def _try(options: Config, candidate: Candidate, seconds: float, clock: Clock) -> None:
-    """Add one measurement of about so many seconds, loading included, or of the fewest frames."""
+    """Add one measurement of about ``seconds``, loading included, or of the fewest frames."""
     begun = clock()
     try:
         run = {"name": str(candidate.path), "runtime": candidate.runtime}

@@ -6,8 +6,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from edge_ssd.commands.tune.candidates import AS_IT_IS, INT8, Candidate
-from edge_ssd.commands.tune.report import Report
+from edge_ssd.commands.tune.candidates import AS_IT_IS, INT8, Candidate, Report
 from edge_ssd.config import Config
 from edge_ssd.config.editing import edit
 from edge_ssd.errors import EdgeSsdError, UsageError
@@ -18,7 +17,7 @@ from edge_ssd.models import catalogue
 
 
 def check(found: list[Candidate], path: Path | None) -> None:
-    """Raise what ``write`` would, whichever candidate wins, so that nobody waits in vain."""
+    """Raise what ``write`` would, whichever candidate wins, before anything is measured."""
     changes: dict[str, str | int] = {"runtime": found[0].runtime, "threads": found[0].threads}
     for made in {each.path for each in found if each.form != AS_IT_IS}:
         place = _place(made)
@@ -41,17 +40,16 @@ def write(report: Report, options: Config, path: Path | None) -> list[Path]:
     """
     if report.slowed:
         raise EdgeSsdError("nothing is written: the clock was lowered", "cool the board first")
-    best = report.best
+    best, state = report.best, tuned.state_file()
     kept = _keep(best.path) if best.form == INT8 else None
     if path:
         changes: dict[str, str | int] = {"runtime": best.runtime, "threads": best.threads}
         edit(path, "model", changes | ({"name": str(kept)} if kept else {}))
-        return [path, kept] if kept else [path]
-    choice = Choice(best.runtime, best.threads)
-    if kept:
-        choice = Choice(best.runtime, best.threads, str(kept), tuned.fingerprint(kept))
-    tuned.remember(catalogue.find(options.model.name), choice, tuned.state_file())
-    return [tuned.state_file(), kept] if kept else [tuned.state_file()]
+    else:
+        file = (str(kept), tuned.fingerprint(kept)) if kept else ()
+        choice = Choice(best.runtime, best.threads, *file)
+        tuned.remember(catalogue.find(options.model.name), choice, state)
+    return [path or state, *([kept] if kept else [])]
 
 
 def _keep(made: Path) -> Path:

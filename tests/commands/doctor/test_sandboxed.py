@@ -168,7 +168,7 @@ class TestTable:
         )  # fmt: skip
         monkeypatch.setattr(Config, "checks", lambda _: checks)
         known = Check("golden detection", lambda _: ok("known"))
-        monkeypatch.setattr("edge_ssd.commands.doctor.golden.check", lambda *_: known)
+        monkeypatch.setattr("edge_ssd.commands.doctor.machine.golden_check", lambda *_: known)
 
     def rows(self, machine: FakeMachine) -> dict[str, Examined]:
         return {one.name: one for one in table.rows(None, machine.system())}

@@ -28,7 +28,7 @@ def rows(machine: FakeMachine, path: Path | None = None) -> dict[str, Examined]:
 def no_golden(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Its own tests are test_golden.py's; it takes a second."""
     known = Check("golden detection", lambda _: ok("known"))
-    monkeypatch.setattr("edge_ssd.commands.doctor.golden.check", lambda *_: known)
+    monkeypatch.setattr("edge_ssd.commands.doctor.machine.golden_check", lambda *_: known)
 
 
 def test_a_valid_configuration_passes_and_a_bad_one_is_told_whole(

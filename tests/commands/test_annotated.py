@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge_ssd.commands.detect.annotated_video import AnnotatedVideo, frame_rate
+from edge_ssd.commands.detect.annotated import AnnotatedVideo, frame_rate
 from edge_ssd.errors import PublishError
 
 Image = NDArray[np.uint8]
