@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,9 +97,13 @@ class Detector:
         or a Frame. Raises InputError for a file that cannot be read, ValueError for an array of
         another shape, DeviceError when the device that runs the model fails.
         """
-        frame = image if isinstance(image, Frame) else _frame(image)
+        if not isinstance(image, Frame):
+            path = None if isinstance(image, np.ndarray) else Path(image)
+            pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
+            name = str(path) if path else None
+            image = Frame(pixels, PixelFormat.BGR, "image", 0, *capture_times(), path=name)
         self.open()
-        geometry = self.backend.set_frame(frame)
+        geometry = self.backend.set_frame(image)
         try:
             return self.postprocess(self.backend.invoke(), geometry)
         except InvokeLost:
@@ -128,14 +131,5 @@ class Detector:
     def __enter__(self) -> Detector:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _frame(image: Image | str | PathLike[str]) -> Frame:
-    path = None if isinstance(image, np.ndarray) else Path(image)
-    pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
-    name = str(path) if path else None
-    return Frame(pixels, PixelFormat.BGR, "image", 0, *capture_times(), path=name)

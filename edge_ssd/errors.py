@@ -17,8 +17,8 @@ class EdgeSsdError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, remedy: str = "") -> None:
-        self.problem = _one_line(problem)
-        self.remedy = _one_line(remedy)
+        self.problem = one_line(problem)
+        self.remedy = one_line(remedy)
         super().__init__(self.problem, self.remedy)
 
     def __str__(self) -> str:
@@ -38,7 +38,7 @@ class Problem:
 
     def __str__(self) -> str:
         text = f"{self.option}: {self.text}" if self.option else self.text
-        return _one_line(_joined(text, self.remedy))
+        return one_line(_joined(text, self.remedy))
 
     def below(self, section: str) -> Problem:
         """Return the same problem of an option inside ``section``."""
@@ -143,7 +143,8 @@ class PipelineError(EdgeSsdError, RuntimeError):
     """A worker of the pipeline failed, or would not stop in time."""
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return a text with each run of white space as one space."""
     return " ".join(text.split())
 
 

@@ -92,7 +92,7 @@ def hidden(path: Path) -> PermissionError | None:
     return None
 
 
-def may(path: Path, wanted: int) -> bool:
+def may(path: Path, wanted: int = os.R_OK | os.W_OK) -> bool:
     """Return whether this user may access a file; wanted: os.R_OK, os.W_OK, os.X_OK."""
     return os.access(path, wanted, effective_ids=True)
 

@@ -18,8 +18,7 @@ from typing import IO
 
 import edge_ssd
 from edge_ssd.errors import DeviceError
-from edge_ssd.inference.child_main import FAILED, GO, Job
-from edge_ssd.inference.shared import Memory
+from edge_ssd.inference.child_main import FAILED, GO, Job, Memory, room_for
 from edge_ssd.processes import ending
 
 log = getLogger(__name__)
@@ -28,6 +27,8 @@ CHECK = (
     "with an Edge TPU, check its cable and power, and that libedgetpu fits the runtime "
     "(docs/coral.md)"
 )
+TIMEOUT_S = 30.0
+"""The first use of a stick takes some seconds, a USB 2 link and a large model more."""
 _END_S = 1.0
 _CHATTER = ("INFO:", "I ")  # TensorFlow Lite's and libedgetpu's
 
@@ -67,7 +68,7 @@ class Child:
         return self._process.pid
 
     def go(self) -> None:
-        """Ask for one inference; ``answered`` tells what became of it."""
+        """Ask for one inference; ``answered`` returns whether it is done."""
         with suppress(OSError):
             self._control.send(GO)
 
@@ -95,7 +96,7 @@ class Child:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            # A process inside a driver dies only when that returns; nobody waits for it here.
+            # A process inside a driver dies only when that returns: it is not waited for.
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_S)
         self._reader.join(_END_S)
@@ -116,14 +117,27 @@ class Child:
                     log.debug("child %d: %s", self.pid, text)
 
 
+def probe(job: Job, timeout_s: float = TIMEOUT_S) -> None:
+    """Load the model and infer once, on zeros.
+
+    Raises DeviceError for a delegate that refuses, crashes (the signal is named) or hangs;
+    ModelError when the file cannot be run.
+    """
+    child = Child(Memory(pickle.dumps(job)), room_for(job.tensors))
+    try:
+        _answer(child, "loading the model", timeout_s)
+        child.go()
+        _answer(child, "the first inference", timeout_s)
+    finally:
+        child.end()
+
+
+def _answer(child: Child, doing: str, timeout_s: float) -> None:
+    if not child.answered(timeout_s):
+        child.end(0)
+        raise overdue(doing, timeout_s)
+
+
 def overdue(doing: str, seconds: float) -> DeviceError:
     """Return the error of a child that does not answer."""
     return DeviceError(f"{doing} did not end within {seconds:g} s", CHECK)
-
-
-def pack(job: Job) -> Memory:
-    """Return a job as children take it."""
-    pickled = pickle.dumps(job)
-    memory = Memory(len(pickled))
-    memory.map[:] = pickled
-    return memory

@@ -18,14 +18,17 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_ssd.errors import DeviceError, EdgeSsdError
 from edge_ssd.inference.delegate import load
 from edge_ssd.inference.runtime import Interpreter, import_runtime, make_interpreter
-from edge_ssd.inference.shared import views
 from edge_ssd.inference.tensors import TensorInfo
 from edge_ssd.models.spec import ModelSpec
 
@@ -69,6 +72,35 @@ class Job:
             runtime = import_runtime(self.runtime)
             delegates = [load(self.library, self.arguments or {}, runtime)]
         return make_interpreter(self.spec, self.runtime, self.threads, delegates)
+
+
+class Memory:
+    """Anonymous memory that a child process gets as an open file. content: what it holds."""
+
+    def __init__(self, content: bytes) -> None:
+        self.file = os.memfd_create("edge-ssd")
+        os.ftruncate(self.file, len(content))
+        self.map = mmap.mmap(self.file, len(content))
+        self.map[:] = content
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):
+            os.close(self.file)
+
+
+def room_for(tensors: Sequence[TensorInfo]) -> Memory:
+    """Return memory for these tensors."""
+    return Memory(bytes(sum(tensor.size * tensor.dtype.itemsize for tensor in tensors) or 1))
+
+
+def views(memory: mmap.mmap, tensors: Sequence[TensorInfo]) -> list[NDArray[Any]]:
+    """Return the memory as one array per tensor, one after another."""
+    arrays, offset = [], 0
+    for tensor in tensors:
+        flat = np.frombuffer(memory, tensor.dtype, tensor.size, offset)
+        arrays.append(flat.reshape(tensor.shape))
+        offset += flat.nbytes
+    return arrays
 
 
 def serve(control: socket.socket, job: Job, shared: mmap.mmap) -> None:

@@ -11,7 +11,7 @@ from edge_ssd.types import Frame, Geometry, RawHeads
 
 
 class CpuBackend(Backend):
-    """A model loaded in this process; its delegate is a subclass's business.
+    """A model loaded in this process, without a delegate.
 
     allocate: without it the model is described only, for a class that loads it another way.
     Raises ModelError when the file cannot be run or is not an SSD, RuntimeMissingError when

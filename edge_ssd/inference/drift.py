@@ -22,7 +22,7 @@ class DriftWatch:
         self._skip = warm_up
         self._usual: float | None = None
         self._recent: deque[float] = deque(maxlen=WINDOW)
-        self._told = False
+        self._warned = False
 
     def note(self, milliseconds: float) -> None:
         """Note how long one inference took."""
@@ -30,14 +30,14 @@ class DriftWatch:
             self._skip -= 1
             return
         self._recent.append(milliseconds)
-        if self._told or len(self._recent) < WINDOW:
+        if self._warned or len(self._recent) < WINDOW:
             return
         median = statistics.median(self._recent)
         self._recent.clear()
         if self._usual is None:
             self._usual = median
         elif median > FACTOR * self._usual:
-            self._told = True
+            self._warned = True
             log.warning(
                 "inference takes %.1f ms and took %.1f ms at first; an Edge TPU that is hot, "
                 "short of power or on a USB 2 link slows down",

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import re
 
-from edge_ssd.checks import Finding, System, fail, may_use, ok, skipped, version_of, warn
+from edge_ssd.checks import Finding, System, fail, ok, skipped, version_of, warn
 from edge_ssd.errors import DeviceError
+from edge_ssd.files import may
 from edge_ssd.holders import holders
+from edge_ssd.inference.child import probe
 from edge_ssd.inference.child_main import Job
 from edge_ssd.inference.cpu import CpuBackend
-from edge_ssd.inference.delegate import check_library
+from edge_ssd.inference.delegate import (
+    NOT_FOUND,
+    PLUG_IN,
+    USB_IDS,
+    Tpu,
+    check_library,
+    find,
+)
 from edge_ssd.inference.model_checks import package_of
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.owner_lock import OwnerLock
-from edge_ssd.inference.probe import probe
 from edge_ssd.inference.runtime import import_runtime
-from edge_ssd.inference.tpus import NOT_FOUND, PLUG_IN, USB_IDS, Tpu, find
 from edge_ssd.models.loading import load
 from edge_ssd.units import unseen_units
 
@@ -33,7 +40,7 @@ def connected(options: ModelOptions, system: System) -> Finding:
         return fail(NOT_FOUND, PLUG_IN) if options.delegate else skipped(_NOT_WANTED)
     evidence = "; ".join(map(_describe, found))
     for tpu in found:
-        if not may_use(tpu.node):
+        if not may(tpu.node):
             return fail(
                 f"{evidence}; this user may not use {tpu.node}",
                 "install the udev rules, join the group plugdev, plug it in again",
@@ -69,12 +76,19 @@ def udev_rules(options: ModelOptions, system: System) -> Finding:
         return skipped(_NOT_WANTED)
     if not on_usb and system.exists("/dev/apex_0"):
         return skipped("the Edge TPU is on PCIe")
-    rules = "\n".join(
-        system.read(path)
+    rules = [
+        line
         for folder in _RULE_FOLDERS
         for path in system.glob(f"{folder}/udev/rules.d/*.rules")
-    )
-    missing = [usb_id for usb_id in USB_IDS if not _has_rule(rules, usb_id)]
+        for line in system.read(path).splitlines()
+        if not line.lstrip().startswith("#")
+    ]
+    ids = {usb_id: usb_id.split(":") for usb_id in USB_IDS}
+    missing = [
+        usb_id
+        for usb_id, (vendor, product) in ids.items()
+        if not any(vendor in line and product in line for line in rules)
+    ]
     if missing:
         return fail(
             f"no udev rule for {' and '.join(missing)}",
@@ -136,12 +150,3 @@ def _built_for(package: str, runtime: str, version: str) -> bool:
         return True
     minor = int(wanted[1])
     return abs(minor - int(built[1])) <= 1 if built else minor <= _LAST_OF_CORAL
-
-
-def _has_rule(rules: str, usb_id: str) -> bool:
-    vendor, product = usb_id.split(":")
-    return any(
-        vendor in line and product in line
-        for line in rules.splitlines()
-        if not line.lstrip().startswith("#")
-    )

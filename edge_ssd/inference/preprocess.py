@@ -44,8 +44,7 @@ class InputTensor:
 class Preprocessor:
     """Turns frames into input tensors; holds no state between frames.
 
-    resize: ``stretch`` fills the input and changes the aspect ratio, as SSD models are
-        trained; ``letterbox`` keeps it and pads with the mean colour.
+    resize: as in PreprocessOptions; ``letterbox`` pads with the mean colour.
     """
 
     def __init__(

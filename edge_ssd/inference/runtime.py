@@ -1,4 +1,4 @@
-"""One seam over the TensorFlow Lite runtimes: ai-edge-litert and tflite-runtime."""
+"""One interface to the TensorFlow Lite runtimes: ai-edge-litert and tflite-runtime."""
 
 from __future__ import annotations
 
@@ -52,29 +52,33 @@ def choose(runtime: str) -> str:
     Raises RuntimeMissingError when it is not installed, or does not fit the numpy here.
     """
     found = installed()
-    if runtime != "auto":
-        if runtime not in found:
-            raise RuntimeMissingError(
-                f"the runtime {runtime} is not installed",
-                f"pip install {PACKAGES[runtime]}, or set model.runtime to auto",
-            )
-        _check_numpy(runtime)
-        return runtime
-    if not found:
+    if runtime == "auto" and not found:
         raise RuntimeMissingError(
             "no TensorFlow Lite runtime is installed",
             "pip install ai-edge-litert (or tflite-runtime on 32-bit, Python 3.11 or older)",
         )
-    _check_numpy(found[0])
-    return found[0]
+    name = found[0] if runtime == "auto" else runtime
+    if name not in found:
+        raise RuntimeMissingError(
+            f"the runtime {name} is not installed",
+            f"pip install {PACKAGES[name]}, or set model.runtime to auto",
+        )
+    # tflite-runtime's extension was built for numpy 1 and does not declare it: with numpy 2
+    # the import works and Interpreter() raises SystemError.
+    if name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
+        raise RuntimeMissingError(
+            f"tflite-runtime needs numpy older than 2, and numpy {np.__version__} is installed",
+            "pip install 'numpy<2', or pip install ai-edge-litert and set model.runtime to auto",
+        )
+    return name
 
 
 def clamp_threads(threads: int | None) -> int:
     """Return how many threads to use: never more than the CPUs this process may run on."""
     available = len(os.sched_getaffinity(0))
     if threads is not None and threads > available:
-        log.warning("model.threads is %d, but %d CPUs are available: %d used",
-                    threads, available, available)  # fmt: skip
+        text = "model.threads is %d, but %d CPUs are available: %d used"
+        log.warning(text, threads, available, available)
     return min(threads or available, available)
 
 
@@ -157,16 +161,6 @@ def import_runtime(runtime: str) -> Any:
         ) from None
 
 
-def _check_numpy(runtime: str) -> None:
-    # tflite-runtime's extension was built for numpy 1 and does not declare it: with numpy 2
-    # the import works and Interpreter() raises SystemError.
-    if runtime == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
-        raise RuntimeMissingError(
-            f"tflite-runtime needs numpy older than 2, and numpy {np.__version__} is installed",
-            "pip install 'numpy<2', or pip install ai-edge-litert and set model.runtime to auto",
-        )
-
-
 def _explain(spec: ModelSpec, reason: str) -> ModelError:
     # The inference process starts sooner without it.
     from edge_ssd.models.graph import EDGETPU_OP  # noqa: PLC0415
@@ -178,7 +172,7 @@ def _explain(spec: ModelSpec, reason: str) -> ModelError:
             "_edgetpu in its name)",
             spec.path,
         )
-    first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
+    first = next(iter(reason.strip().splitlines()), "no reason given")
     return ModelError(
         f"cannot be run: {first}", "the file is damaged, or needs a newer runtime", spec.path
     )

@@ -1,22 +1,21 @@
-"""The subprocess backend: a crash of the model costs a frame, and never the camera."""
+"""The subprocess backend: a crash of the model costs one frame."""
 
 from __future__ import annotations
 
 import logging
+import pickle
 import time
 from collections import deque
 from collections.abc import Callable
 
 from edge_ssd.errors import DeviceError, EdgeSsdError
 from edge_ssd.inference.backend import Backend, InvokeLost, Prepared, quantized
-from edge_ssd.inference.child import Child, overdue, pack
-from edge_ssd.inference.child_main import Job
+from edge_ssd.inference.child import TIMEOUT_S, Child, overdue
+from edge_ssd.inference.child_main import Job, Memory, room_for, views
 from edge_ssd.inference.drift import DriftWatch
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.owner_lock import OwnerLock
-from edge_ssd.inference.probe import TIMEOUT_S
 from edge_ssd.inference.runtime import load_interpreter
-from edge_ssd.inference.shared import room_for, views
 from edge_ssd.inference.tensors import of_interpreter
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.types import Frame, Geometry, RawHeads
@@ -51,7 +50,7 @@ class SubprocessBackend(Backend):
         super().__init__(spec, of_interpreter(described), resize)
         self._shared = room_for(self.tensors)
         self._image, self._boxes, self._scores = views(self._shared.map, self.tensors)
-        self._job = pack(Job.of(spec, self.tensors, options))
+        self._job = Memory(pickle.dumps(Job.of(spec, self.tensors, options)))
         self._deadline_s, self._load_deadline_s = options.invoke_deadline_s, load_deadline_s
         self._lock = OwnerLock(options.delegate_device) if options.delegate else None
         self._clock = clock
@@ -99,7 +98,8 @@ class SubprocessBackend(Backend):
         except EdgeSsdError as error:
             self._replace(error)
             return False
-        log.warning("inference runs again, %.2f s after it failed", self._since_death_s())
+        failed_s = self._clock() - self._deaths[-1]
+        log.warning("inference runs again, %.2f s after it failed", failed_s)
         return True
 
     def set_frame(self, frame: Frame) -> Geometry:
@@ -158,6 +158,3 @@ class SubprocessBackend(Backend):
         log.warning("%s%s; restarting it%s", error, lost, f" in {delay_s:g} s" if delay_s else "")
         if not delay_s:
             self._start()
-
-    def _since_death_s(self) -> float:
-        return self._clock() - self._deaths[-1]

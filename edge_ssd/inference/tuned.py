@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import platform
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -50,13 +51,8 @@ def state_file() -> Path:
 
 def machine() -> dict[str, Any]:
     """Return what a choice depends on: the board, its processors, and the runtimes."""
-    return {
-        "board": _board(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "runtimes": {
-            name: metadata.version(runtime.PACKAGES[name]) for name in runtime.installed()
-        },
-    }
+    runtimes = {name: metadata.version(runtime.PACKAGES[name]) for name in runtime.installed()}
+    return {"board": _board(), "cpus": len(os.sched_getaffinity(0)), "runtimes": runtimes}
 
 
 def fingerprint(path: Path) -> str:
@@ -89,7 +85,7 @@ def applied(options: ModelOptions, paths: tuple[Path, ...] | None = None) -> Mod
     try:
         model = fingerprint(catalogue.find(options.name))
     except (ModelError, OSError):
-        return options  # whoever loads it says what is wrong
+        return options  # loading it reports what is wrong
     try:
         choice = _find(path, model)
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -144,10 +140,7 @@ def _find(path: Path, model: str) -> Choice | None:
 
 def _board() -> str:
     for place in ("/proc/device-tree/model", "/sys/class/dmi/id/product_name"):
-        try:
-            found = Path(place).read_text("utf-8", "replace").strip("\0\n ")
-        except OSError:
-            continue
-        if found:
-            return f"{found}, {platform.machine()}"
+        with suppress(OSError):
+            if found := Path(place).read_text("utf-8", "replace").strip("\0\n "):
+                return f"{found}, {platform.machine()}"
     return platform.machine()

@@ -11,7 +11,6 @@ from edge_ssd.channels import Channel, Closed
 from edge_ssd.errors import DeviceError
 from edge_ssd.inference.backend import Backend, Prepared
 from edge_ssd.pipeline.outage import Outage
-from edge_ssd.pipeline.pace import Pace
 from edge_ssd.pipeline.stats import Stats
 from edge_ssd.pipeline.worker import POLL_S
 from edge_ssd.sources.base import EndOfStream, Source
@@ -27,6 +26,30 @@ class Captured:
     frame: Frame
     prepared: Prepared | None = None
     preprocess_ms: float = 0.0
+
+
+class Pace:
+    """Admits frames at ``limit_fps`` on average; all of them where that is None.
+
+    Any thread may set the limit; ``admits`` belongs to one.
+    """
+
+    def __init__(self) -> None:
+        self.limit_fps: float | None = None
+        self._due_s = 0.0
+
+    def admits(self, now_s: float) -> bool:
+        """Return whether a frame that came at ``now_s`` (monotonic seconds) is inferred."""
+        limit_fps = self.limit_fps
+        if limit_fps is None:
+            return True
+        if now_s < self._due_s:
+            return False
+        # Counted from when this frame was due, so that the limit is kept on average; an outage
+        # of the camera earns no extra frames.
+        period_s = 1 / limit_fps
+        self._due_s = (self._due_s if now_s - self._due_s < period_s else now_s) + period_s
+        return True
 
 
 class Capture:

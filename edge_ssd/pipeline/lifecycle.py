@@ -1,4 +1,4 @@
-"""The life of a pipeline: start, wait, stop. And the signals that ask for the stop."""
+"""The life of a pipeline: start, wait, stop; and the signals that ask for the stop."""
 
 from __future__ import annotations
 
@@ -8,38 +8,39 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
+from edge_ssd.errors import PublishError
 from edge_ssd.pipeline.pipeline import Pipeline
-from edge_ssd.pipeline.publishing import check_delivered
 from edge_ssd.pipeline.worker import POLL_S
 
 
-def run_until_done(pipeline: Pipeline, tick: Callable[[], None] = lambda: None) -> bool:
+def run_until_done(pipeline: Pipeline) -> bool:
     """Run a pipeline to its source's end, or to the first SIGINT or SIGTERM.
 
-    Returns whether a signal ended it. tick: called every 0.2 s. Main thread only. Raises the
-    pipeline's error, and PublishError when the source came to its end and not every result could
-    be delivered.
+    Returns whether a signal ended it. Main thread only. Raises as ``wait_until_done``.
     """
     with stop_on_signals(pipeline.request_stop) as received:
         pipeline.start()
-        return wait_until_done(pipeline, received, tick)
+        wait_until_done(pipeline, received)
+        return bool(received)
 
 
 def wait_until_done(
     pipeline: Pipeline, received: Sequence[int], tick: Callable[[], None] = lambda: None
-) -> bool:
-    """Wait for the end of a pipeline that was started, as ``run_until_done`` does.
+) -> None:
+    """Wait for the end of a pipeline that was started; stop it once a signal was received.
 
-    received: the signals, as ``stop_on_signals`` yields them.
+    received: the signals, as ``stop_on_signals`` yields them. tick: called every 0.2 s.
+    Raises the pipeline's error, and PublishError when the source came to its end and not every
+    result could be delivered.
     """
     while not pipeline.wait(POLL_S):
         if received:
             pipeline.stop()
             break
         tick()
-    if not received:
-        check_delivered(pipeline.stats)
-    return bool(received)
+    failed = sum(pipeline.stats.snapshot().failed.values())
+    if failed and not received:
+        raise PublishError(f"{failed} results could not be delivered", "see the warning above")
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from edge_ssd.pipeline.worker import POLL_S
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
-"""A device is tried again after so long, doubled each time up to the last, in seconds."""
+"""Seconds until the first retry of a device; doubled each time, up to the last."""
 
 GIVE_UP_S = 300.0
-"""A device that fails for so long ends the service: a new process may get further, in seconds."""
+"""Seconds of failures after which the service ends: a new process may get further."""
 
 
 class Outage:
@@ -24,7 +24,7 @@ class Outage:
 
     For the thread that owns the device; ``reason`` may be read by any.
 
-    what: the device, as it is called in the log. wait: sleeps for so many seconds, or less.
+    what: the device's name in the log. wait: sleeps for the seconds given, or less.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from edge_ssd.channels import Channel
 from edge_ssd.inference.backend import Backend
@@ -14,43 +15,35 @@ from edge_ssd.postprocess import Postprocessor
 from edge_ssd.types import FrameResult, Timing
 
 
+@dataclass(eq=False)
 class Postprocessing:
     """Decodes and filters. ``step`` and ``end`` run in the postprocessing thread.
 
     postprocess: any thread may replace it, from one frame to the next.
     """
 
-    def __init__(
-        self,
-        postprocess: Postprocessor,
-        backend: Backend,
-        inbox: Channel[Inferred],
-        publishing: Sequence[Publishing],
-        stats: Stats,
-        clock_ns: Callable[[], int],
-    ) -> None:
-        self.postprocess = postprocess
-        self._backend = backend
-        self._inbox = inbox
-        self._publishing = publishing
-        self._stats = stats
-        self._clock_ns = clock_ns
+    postprocess: Postprocessor
+    backend: Backend
+    inbox: Channel[Inferred]
+    publishing: Sequence[Publishing]
+    stats: Stats
+    clock_ns: Callable[[], int]
 
     def step(self) -> None:
         """Make the result of one frame. Raises Closed when there are no more."""
-        item = self._inbox.get(POLL_S)
+        item = self.inbox.get(POLL_S)
         if item is None:
             return
-        begun = self._clock_ns()
+        begun = self.clock_ns()
         detections = self.postprocess(item.heads, item.geometry)
-        done = self._clock_ns()
+        done = self.clock_ns()
         timing = Timing(item.preprocess_ms, item.inference_ms, (done - begun) / 1e6)
-        result = FrameResult(item.frame, detections, self._backend.spec.name, timing, done)
-        self._stats.time(result)
-        for each in self._publishing:
+        result = FrameResult(item.frame, detections, self.backend.spec.name, timing, done)
+        self.stats.time(result)
+        for each in self.publishing:
             each.offer(result)
 
     def end(self) -> None:
         """Let the publishers deliver what they have, and end."""
-        for each in self._publishing:
+        for each in self.publishing:
             each.inbox.close()

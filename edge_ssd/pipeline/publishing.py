@@ -50,10 +50,3 @@ class Publishing:
         if self._failing:
             log.warning("%s works again", name)
         self._failing = False
-
-
-def check_delivered(stats: Stats) -> None:
-    """Raise PublishError when results could not be delivered, at the end of a source."""
-    failed = sum(stats.snapshot().failed.values())
-    if failed:
-        raise PublishError(f"{failed} results could not be delivered", "see the warning above")

@@ -72,15 +72,7 @@ class Stats:
             rows = np.array(self._recent or [(0.0, 0.0, 0.0, 0.0)])
             counts = self._counts.copy()
             published, failed, shed = dict(self._published), dict(self._failed), dict(self._shed)
-        return Snapshot(
-            captured=counts["captured"],
-            dropped=counts["dropped"],
-            inferred=counts["inferred"],
-            detections=counts["detections"],
-            published=published,
-            failed=failed,
-            shed=shed,
-            timing=Timing(*np.median(rows[:, :3], axis=0).tolist()),
-            age_p50_ms=float(np.percentile(rows[:, 3], 50)),
-            age_p99_ms=float(np.percentile(rows[:, 3], 99)),
-        )
+        frames = counts["captured"], counts["dropped"], counts["inferred"], counts["detections"]
+        timing = Timing(*np.median(rows[:, :3], axis=0).tolist())
+        age_p50_ms, age_p99_ms = np.percentile(rows[:, 3], (50, 99)).tolist()
+        return Snapshot(*frames, published, failed, shed, timing, age_p50_ms, age_p99_ms)

@@ -1,4 +1,4 @@
-"""A thread that repeats one step until its input ends, it is told to stop, or it fails."""
+"""A thread that repeats one step until its input ends, a stop is requested, or it fails."""
 
 from __future__ import annotations
 

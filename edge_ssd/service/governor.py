@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from edge_ssd.board import Health
 from edge_ssd.config import GovernorOptions
-from edge_ssd.pipeline.pace import Pace
+from edge_ssd.pipeline.capture import Pace
 
 log = logging.getLogger(__name__)
 

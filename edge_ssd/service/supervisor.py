@@ -16,9 +16,7 @@ from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.pipeline.stats import Snapshot
 from edge_ssd.service import build, systemd
 from edge_ssd.service.governor import Governor
-from edge_ssd.service.reload import Reloader
-from edge_ssd.service.signals import hangups
-from edge_ssd.service.status import Status
+from edge_ssd.service.reload import Reloader, hangups
 from edge_ssd.service.systemd import Manager
 from edge_ssd.service.watchdog import Watchdog
 
@@ -53,6 +51,35 @@ def serve(path: Path) -> Snapshot:
             raise
         manager.stopping(last_words)
     return pipeline.stats.snapshot()
+
+
+class Status:
+    """The status line of a pipeline, for people: its rates are those since the last line.
+
+    now_s: monotonic clock, seconds.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self.inferred_fps = 0.0
+        self._seen_at_s = now_s
+        self._inferred = 0
+        self._captured = 0
+        self._frame_at_s = now_s
+
+    def line(self, now: Snapshot, now_s: float) -> str:
+        """Return the line, and start the next interval."""
+        self.inferred_fps = (now.inferred - self._inferred) / max(now_s - self._seen_at_s, 1e-9)
+        if now.captured != self._captured:
+            self._frame_at_s = now_s
+        parts = [f"{self.inferred_fps:.1f} fps"]
+        if self._frame_at_s < self._seen_at_s:
+            parts.append(f"no frame for {now_s - self._frame_at_s:.0f} s")
+        parts.append(f"{now.dropped} of {now.captured} frames dropped")
+        parts.append(f"age {now.age_p50_ms:.0f} ms")
+        for what, counts in (("lost", now.shed), ("failed", now.failed)):
+            parts += [f"{name}: {count} {what}" for name, count in counts.items() if count]
+        self._seen_at_s, self._inferred, self._captured = now_s, now.inferred, now.captured
+        return ", ".join(parts)
 
 
 class Supervisor:

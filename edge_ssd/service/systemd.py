@@ -11,6 +11,8 @@ import socket
 import time
 from collections.abc import MutableMapping
 
+from edge_ssd.errors import one_line
+
 log = logging.getLogger(__name__)
 
 # A manager that does not read its socket must not stop the service.
@@ -18,20 +20,27 @@ _SEND_TIMEOUT_S = 1.0
 
 
 class Manager:
-    """No service manager: notifications go nowhere.
+    """The service manager; without an address there is none, and notifications go nowhere.
 
+    Notifying never raises: the service must not end because its manager is being restarted.
+
+    address: a path, or ``@name`` in the abstract namespace.
     watchdog_s: the longest time between two pings, in seconds; None for no watchdog.
     """
 
-    watchdog_s: float | None = None
+    def __init__(self, address: str = "", watchdog_s: float | None = None) -> None:
+        self.watchdog_s = watchdog_s
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.settimeout(_SEND_TIMEOUT_S)
 
     def ready(self, status: str) -> None:
         """The service has started, or has reloaded; ``status`` is one line for people."""
-        self._send(f"READY=1\nSTATUS={_one_line(status)}")
+        self._send(f"READY=1\nSTATUS={one_line(status)}")
 
     def status(self, status: str) -> None:
         """What the service is doing, in one line for people."""
-        self._send(f"STATUS={_one_line(status)}")
+        self._send(f"STATUS={one_line(status)}")
 
     def reloading(self) -> None:
         """The configuration is being read again; ``ready`` follows."""
@@ -39,29 +48,15 @@ class Manager:
 
     def stopping(self, status: str) -> None:
         """The service is about to end; ``status`` says why."""
-        self._send(f"STOPPING=1\nSTATUS={_one_line(status)}")
+        self._send(f"STOPPING=1\nSTATUS={one_line(status)}")
 
     def ping(self) -> None:
         """The service is alive."""
         self._send("WATCHDOG=1")
 
     def _send(self, message: str) -> None:
-        pass
-
-
-class Systemd(Manager):
-    """The manager behind ``address``: a path, or ``@name`` in the abstract namespace.
-
-    Notifying never raises: the service must not end because its manager is being restarted.
-    """
-
-    def __init__(self, address: str, watchdog_s: float | None) -> None:
-        self.watchdog_s = watchdog_s
-        self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._socket.settimeout(_SEND_TIMEOUT_S)
-
-    def _send(self, message: str) -> None:
+        if not self._address:
+            return
         try:
             self._socket.sendto(message.encode(errors="replace"), self._address)
         except OSError as error:
@@ -76,17 +71,11 @@ def from_environment(environ: MutableMapping[str, str] = os.environ) -> Manager:
     address = environ.pop("NOTIFY_SOCKET", "")
     microseconds = environ.pop("WATCHDOG_USEC", "")
     meant_for = environ.pop("WATCHDOG_PID", "")
-    if not address:
-        return Manager()
-    if address[0] not in "@/":
+    if address and address[0] not in "@/":
         log.warning(
             "NOTIFY_SOCKET=%s is neither a path nor @name; sending no notifications", address
         )
-        return Manager()
+        address = ""
     ours = not meant_for or meant_for == str(os.getpid())
-    wanted = ours and microseconds.isdecimal() and int(microseconds) > 0
-    return Systemd(address, int(microseconds) / 1e6 if wanted else None)
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    wanted = address and ours and microseconds.isdecimal() and int(microseconds) > 0
+    return Manager(address, int(microseconds) / 1e6 if wanted else None)

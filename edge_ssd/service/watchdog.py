@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 
@@ -24,7 +25,7 @@ class Watchdog:
     def __init__(self, manager: Manager, clock: Callable[[], float] = time.monotonic) -> None:
         self._manager = manager
         self._clock = clock
-        self._pinged_at: float | None = None
+        self._pinged_at = -math.inf
         self._reported: str | None = None
 
     def check(self, workers: Sequence[Worker]) -> None:
@@ -35,13 +36,9 @@ class Watchdog:
         silent = [(worker.silent_s, worker) for worker in workers]
         blocked = [pair for pair in silent if pair[0] > interval_s / 2 and not pair[1].join(0)]
         self._report(*blocked[-1] if blocked else (0.0, None))
-        if blocked or self._pinged_recently(interval_s / 4):
-            return
-        self._manager.ping()
-        self._pinged_at = self._clock()
-
-    def _pinged_recently(self, period_s: float) -> bool:
-        return self._pinged_at is not None and self._clock() - self._pinged_at < period_s
+        if not blocked and self._clock() - self._pinged_at >= interval_s / 4:
+            self._manager.ping()
+            self._pinged_at = self._clock()
 
     def _report(self, silent_s: float, blocked: Worker | None) -> None:
         if blocked is not None and blocked.name != self._reported:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from edge_ssd.checks import Check, Finding, System, fail, may_use, ok, skipped, warn
+from edge_ssd.checks import Check, Finding, System, fail, ok, skipped, warn
 from edge_ssd.errors import DeviceError
+from edge_ssd.files import may
 from edge_ssd.holders import holders
 
 DEVICE = DeviceError.exit_code
@@ -23,7 +24,7 @@ def pi_nodes(system: System) -> list[str]:
 
 def usable(nodes: Sequence[str], system: System) -> Finding:
     """This user may use the device files."""
-    closed = [path for path in nodes if not may_use(system.path(path))]
+    closed = [path for path in nodes if not may(system.path(path))]
     if closed:
         return fail(f"this user may not use {', '.join(closed)}", _JOIN)
     return ok(f"this user may use {', '.join(nodes)}")

@@ -14,7 +14,7 @@ from support.inferring import changed
 from support.machines import held
 
 from edge_ssd.errors import DeviceError
-from edge_ssd.inference import tpus
+from edge_ssd.inference import delegate as tpus
 from edge_ssd.inference.delegate import RETRIES, load
 from edge_ssd.inference.options import EdgeTpuOptions, ModelOptions
 from edge_ssd.inference.owner_lock import OwnerLock
