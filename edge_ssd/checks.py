@@ -19,7 +19,7 @@ from enum import Enum
 from functools import partial
 from pathlib import Path
 
-from edge_ssd.errors import EdgeSsdError, ModelError, Problem
+from edge_ssd.errors import EdgeSsdError, Problem
 from edge_ssd.files import hidden
 
 COMMAND_LIMIT_S = 5.0
@@ -195,17 +195,14 @@ class Check:
         try:
             return self.look(system)
         except EdgeSsdError as error:
-            what = error.what if isinstance(error, ModelError) else error.problem
-            return fail(what, error.remedy)
+            return fail(error.what, error.remedy)
         except ImportError as error:
             return fail(f"cannot be checked: {error}", "repair what the checks above name")
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.ENOEXEC:
                 return skipped("no program can be started from here, as under emulation")
-            return fail(
-                f"the check failed: {type(error).__name__}: {error}",
-                "report this, with the whole output",
-            )
+            what = f"the check failed: {type(error).__name__}: {error}"
+            return fail(what, "report this, with the whole output")
 
 
 def start_problems(
@@ -216,10 +213,11 @@ def start_problems(
     rights: also those that ask what this user may do.
     """
     system = system or System()
-    problems = []
-    for check in checks:
-        if check.at_start and (rights or not check.rights):
-            finding = check.judge(system)
-            if finding.verdict is Verdict.FAIL:
-                problems.append(Problem(check.option, finding.evidence, finding.remedy))
+    wanted = [check for check in checks if check.at_start and (rights or not check.rights)]
+    judged = [(check.option, check.judge(system)) for check in wanted]
+    problems = (
+        Problem(option, found.evidence, found.remedy)
+        for option, found in judged
+        if found.verdict is Verdict.FAIL
+    )
     return list(dict.fromkeys(problems))

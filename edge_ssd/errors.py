@@ -21,8 +21,13 @@ class EdgeSsdError(Exception):
         self.remedy = one_line(remedy)
         super().__init__(self.problem, self.remedy)
 
+    @property
+    def what(self) -> str:
+        """The problem with the file it is about, without the remedy."""
+        return self.problem
+
     def __str__(self) -> str:
-        return _joined(self.problem, self.remedy)
+        return _joined(self.what, self.remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +106,7 @@ class ModelError(EdgeSsdError, ValueError):
 
     @property
     def what(self) -> str:
-        """The problem with its file, without the remedy."""
         return f"{self.noun} {self.path}: {self.problem}" if self.path else self.problem
-
-    def __str__(self) -> str:
-        return _joined(self.what, self.remedy)
 
     def of(self, path: Path) -> ModelError:
         """Return the error with the file it is about, unless it names one already."""

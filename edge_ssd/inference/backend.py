@@ -71,9 +71,9 @@ class Backend(ModelFit, ABC):
     ``prepare`` may run in any thread; the rest belongs to one, which calls ``open`` before
     all else and ``close`` at the end. Raises ModelError when the model is not an SSD.
 
-    trouble: what is not as it was configured, in words; any thread may read it.
-    invoke_deadline_s: a longer ``invoke`` is to be treated as hung by who waits for it; None
-        where the backend sees to that itself.
+    trouble: what differs from the configuration, in words; any thread may read it.
+    invoke_deadline_s: the caller treats a longer ``invoke`` as hung; None where the backend does so
+        itself.
     """
 
     trouble: str | None = None
@@ -98,13 +98,22 @@ class Backend(ModelFit, ABC):
         """
         return True
 
-    @abstractmethod
     def set_frame(self, frame: Frame) -> Geometry:
         """Resize and quantise a frame straight into the model's input, without a copy."""
+        return self.preprocess(frame, self.input_view())
 
-    @abstractmethod
     def set_prepared(self, prepared: Prepared) -> Geometry:
         """Copy a prepared frame into the model's input."""
+        self.input_view()[...] = prepared.tensor
+        return prepared.geometry
+
+    def raw_heads(self, boxes: NDArray[Any], scores: NDArray[Any]) -> RawHeads:
+        """Return owned outputs, as the interpreter shapes them, as heads."""
+        return RawHeads(_quantized(self.heads.boxes, boxes), _quantized(self.heads.scores, scores))
+
+    @abstractmethod
+    def input_view(self) -> NDArray[Any]:
+        """Return the model's input, (height, width, 3); no view of it may outlive an ``invoke``."""
 
     @abstractmethod
     def invoke(self) -> RawHeads:
@@ -114,7 +123,7 @@ class Backend(ModelFit, ABC):
         """
 
 
-def quantized(head: TensorInfo, values: NDArray[Any]) -> QuantizedTensor:
+def _quantized(head: TensorInfo, values: NDArray[Any]) -> QuantizedTensor:
     """Return a head's values, as the interpreter shapes them, as (N, columns)."""
     shaped = values.reshape(head.rows, head.columns)
     return QuantizedTensor(shaped, head.scale or 1.0, head.zero_point)

@@ -67,15 +67,25 @@ class Child:
         """Its process id."""
         return self._process.pid
 
-    def go(self) -> None:
-        """Ask for one inference; ``answered`` returns whether it is done."""
+    def infer(self, doing: str, timeout_s: float) -> None:
+        """Do one inference. Raises as ``expect``."""
         with suppress(OSError):
             self._control.send(GO)
+        self.expect(doing, timeout_s)
+
+    def expect(self, doing: str, timeout_s: float) -> None:
+        """Wait until it is ready, or done. Raises as ``answered``, and where that takes longer.
+
+        doing: what it is waited for, for the error.
+        """
+        if not self.answered(timeout_s):
+            self.end(0)
+            raise overdue(doing, timeout_s)
 
     def answered(self, timeout_s: float) -> bool:
         """Return whether it is ready, or done, within the time given.
 
-        Raises the error it reports, or DeviceError that says how it ended.
+        Raises the error it reports, or DeviceError with how it ended.
         """
         if not self._poll.poll(max(timeout_s, 0) * 1000):
             return False
@@ -125,17 +135,10 @@ def probe(job: Job, timeout_s: float = TIMEOUT_S) -> None:
     """
     child = Child(Memory(pickle.dumps(job)), room_for(job.tensors))
     try:
-        _answer(child, "loading the model", timeout_s)
-        child.go()
-        _answer(child, "the first inference", timeout_s)
+        child.expect("loading the model", timeout_s)
+        child.infer("the first inference", timeout_s)
     finally:
         child.end()
-
-
-def _answer(child: Child, doing: str, timeout_s: float) -> None:
-    if not child.answered(timeout_s):
-        child.end(0)
-        raise overdue(doing, timeout_s)
 
 
 def overdue(doing: str, seconds: float) -> DeviceError:

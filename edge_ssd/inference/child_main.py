@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from edge_ssd.errors import DeviceError, EdgeSsdError
 from edge_ssd.inference.delegate import load
-from edge_ssd.inference.runtime import Interpreter, import_runtime, make_interpreter
+from edge_ssd.inference.runtime import Interpreter, import_runtime, load_interpreter
 from edge_ssd.inference.tensors import TensorInfo
 from edge_ssd.models.spec import ModelSpec
 
@@ -71,7 +71,7 @@ class Job:
         if self.library:
             runtime = import_runtime(self.runtime)
             delegates = [load(self.library, self.arguments or {}, runtime)]
-        return make_interpreter(self.spec, self.runtime, self.threads, delegates)
+        return load_interpreter(self.spec, self.runtime, self.threads, delegates, quiet=False)
 
 
 class Memory:

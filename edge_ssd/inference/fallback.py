@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ssd.errors import DeviceError, ModelError
-from edge_ssd.inference.backend import Backend, InvokeLost, Prepared
-from edge_ssd.types import Frame, Geometry, RawHeads
+from edge_ssd.inference.backend import Backend, InvokeLost
+from edge_ssd.types import RawHeads
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +51,8 @@ class FallbackBackend(Backend):
             self._switch(error)
             return True
 
-    def set_frame(self, frame: Frame) -> Geometry:
-        return self._active.set_frame(frame)
-
-    def set_prepared(self, prepared: Prepared) -> Geometry:
-        return self._active.set_prepared(prepared)
+    def input_view(self) -> NDArray[Any]:
+        return self._active.input_view()
 
     def invoke(self) -> RawHeads:
         try:

@@ -7,7 +7,7 @@ import importlib.util
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -83,42 +83,31 @@ def clamp_threads(threads: int | None) -> int:
 
 
 def load_interpreter(
-    spec: ModelSpec, runtime: str = "auto", threads: int | None = 1, allocate: bool = True
-) -> Interpreter:
-    """Return an interpreter; what the runtime prints of itself goes to the debug log.
-
-    allocate: without it the model can be described and not run, which needs no delegate.
-    Raises RuntimeMissingError when no runtime can be used, ModelError when the file cannot
-    be run by it.
-    """
-    with _stderr_to_log():
-        return make_interpreter(spec, runtime, threads, allocate=allocate)
-
-
-def make_interpreter(
     spec: ModelSpec,
     runtime: str = "auto",
     threads: int | None = 1,
     delegates: Sequence[Any] = (),
     allocate: bool = True,
+    quiet: bool = True,
 ) -> Interpreter:
-    """Return an interpreter with the delegates given; stderr is left as it is.
+    """Return an interpreter with the delegates given.
 
-    Raises what load_interpreter does.
+    allocate: without it the model can be described and not run, which needs no delegate.
+    quiet: what the runtime prints of itself goes to the debug log.
+    Raises RuntimeMissingError when no runtime can be used, ModelError when the file cannot
+    be run by it.
     """
-    module = import_runtime(runtime)
-    source: dict[str, Any] = (
-        {"model_content": spec.content} if spec.content else {"model_path": str(spec.path)}
-    )
-    if delegates:
-        source["experimental_delegates"] = list(delegates)
-    try:
-        interpreter: Interpreter = module.Interpreter(**source, num_threads=clamp_threads(threads))
-        if allocate:
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise _explain(spec, str(error)) from None
-    return interpreter
+    model = {"model_content": spec.content} if spec.content else {"model_path": str(spec.path)}
+    extra = {"experimental_delegates": list(delegates)} if delegates else {}
+    with _stderr_to_log() if quiet else nullcontext():
+        make = import_runtime(runtime).Interpreter
+        try:
+            found: Interpreter = make(**model, **extra, num_threads=clamp_threads(threads))
+            if allocate:
+                found.allocate_tensors()
+            return found
+        except (ValueError, RuntimeError) as error:
+            raise _explain(spec, str(error)) from None
 
 
 @contextmanager

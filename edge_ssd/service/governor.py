@@ -11,8 +11,10 @@ the last one removes the limit.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from edge_ssd.board import Health
 from edge_ssd.config import GovernorOptions
@@ -30,6 +32,7 @@ HYSTERESIS_C = 5.0
 """How far below the limit the board must be before a step up, in degrees."""
 
 
+@dataclass(eq=False)
 class Governor:
     """Set the pace of a live source by the module's rule; belongs to one thread.
 
@@ -37,20 +40,15 @@ class Governor:
     read: gives the board's health. ``options`` may be replaced at any time.
     """
 
-    def __init__(
-        self,
-        options: GovernorOptions,
-        pace: Pace | None,
-        read: Callable[[], Health],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.options = options
-        self._pace = pace
-        self._read = read
-        self._clock = clock
+    options: GovernorOptions
+    pace: Pace | None
+    read: Callable[[], Health]
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
         self._health = Health()
         self._limits: list[float] = []
-        self._stepped_at: float | None = None
+        self._stepped_at = -math.inf
         self._said: str | None = None
 
     def step(self, inferred_fps: float) -> None:
@@ -58,16 +56,16 @@ class Governor:
 
         inferred_fps: frames per second inferred lately.
         """
-        self._health = self._read()
+        self._health = self.read()
         strain = self._strain()
         self._say(strain)
-        if self._pace is None:
+        if self.pace is None:
             return
         if not self.options.enabled:
             self._limits.clear()
-        elif self._stepped_at is None or self._clock() - self._stepped_at >= STEP_S:
+        elif self.clock() - self._stepped_at >= STEP_S:
             self._take_step(strain, inferred_fps)
-        self._pace.limit_fps = self._limits[-1] if self._limits else None
+        self.pace.limit_fps = self._limits[-1] if self._limits else None
 
     def report(self) -> str:
         """Return the board's state and the limit, for people; empty without sensors."""
@@ -101,7 +99,7 @@ class Governor:
             self._limits.pop()
         else:
             return
-        self._stepped_at = self._clock()
+        self._stepped_at = self.clock()
         log.info("frame rate %s", f"limited to {lower:.1f} fps" if strain else "raised")
 
     def _cool(self) -> bool:

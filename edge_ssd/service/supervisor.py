@@ -6,6 +6,7 @@ import faulthandler
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ssd import config
@@ -82,31 +83,25 @@ class Status:
         return ", ".join(parts)
 
 
+@dataclass(eq=False)
 class Supervisor:
     """Watches one pipeline from the main thread.
 
     hung_up: whether a SIGHUP came since it was last asked.
     """
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        reloader: Reloader,
-        governor: Governor,
-        manager: Manager,
-        hung_up: Callable[[], bool],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._pipeline = pipeline
-        self._reloader = reloader
-        self._governor = governor
-        self._manager = manager
-        self._hung_up = hung_up
-        self._clock = clock
-        self._watchdog = Watchdog(manager, clock)
-        self._status = Status(clock())
+    pipeline: Pipeline
+    reloader: Reloader
+    governor: Governor
+    manager: Manager
+    hung_up: Callable[[], bool]
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._watchdog = Watchdog(self.manager, self.clock)
+        self._status = Status(self.clock())
         self._ready = False
-        self._next_status_s = clock() + STATUS_S
+        self._next_status_s = self.clock() + STATUS_S
         self._refused = ""
 
     def run(self) -> str:
@@ -115,43 +110,43 @@ class Supervisor:
         Raises the error that ended it.
         """
         with stop_on_signals(self._request_stop) as received:
-            self._manager.status("waiting for the first frame")
-            self._pipeline.start()
-            wait_until_done(self._pipeline, received, self.tick)
+            self.manager.status("waiting for the first frame")
+            self.pipeline.start()
+            wait_until_done(self.pipeline, received, self.tick)
         self._announce()
         # When systemd waited no longer for READY: what the service was waiting for.
         return "ended" if self._ready else f"ended; {self._status_line()}"
 
     def tick(self) -> None:
         """Do whatever is due."""
-        if self._hung_up():
+        if self.hung_up():
             self._reload()
         if self._announce():
-            self._watchdog.check(self._pipeline.workers)
-        if self._clock() >= self._next_status_s:
-            self._next_status_s = self._clock() + STATUS_S
-            self._manager.status(self._status_line())
+            self._watchdog.check(self.pipeline.workers)
+        if self.clock() >= self._next_status_s:
+            self._next_status_s = self.clock() + STATUS_S
+            self.manager.status(self._status_line())
 
     def _request_stop(self) -> None:
-        self._manager.stopping("finishing the frames in the queues")
-        self._pipeline.request_stop()
+        self.manager.stopping("finishing the frames in the queues")
+        self.pipeline.request_stop()
 
     def _announce(self) -> bool:
         """Say once that the first frame was inferred; return whether it was."""
-        if not self._ready and self._pipeline.stats.snapshot().inferred:
+        if not self._ready and self.pipeline.stats.snapshot().inferred:
             self._ready = True
             log.info("ready: the first frame was inferred")
-            self._manager.ready("the first frame was inferred")
-            self._next_status_s = self._clock() + STATUS_S
+            self.manager.ready("the first frame was inferred")
+            self._next_status_s = self.clock() + STATUS_S
         return self._ready
 
     def _status_line(self) -> str:
         """Return one line for people, outages first; the governor reads the board."""
-        troubles = [self._refused, *self._pipeline.outages]
+        troubles = [self._refused, *self.pipeline.outages]
         if self._ready:
-            line = self._status.line(self._pipeline.stats.snapshot(), self._clock())
-            self._governor.step(self._status.inferred_fps)
-            parts = [*troubles, line, self._governor.report()]
+            line = self._status.line(self.pipeline.stats.snapshot(), self.clock())
+            self.governor.step(self._status.inferred_fps)
+            parts = [*troubles, line, self.governor.report()]
         else:
             parts = [*troubles, "waiting for the first frame"]
         return "; ".join(part for part in parts if part)
@@ -159,28 +154,28 @@ class Supervisor:
     def _reload(self) -> None:
         """Reload; on any error the service keeps its configuration."""
         if self._ready:  # systemd takes the READY that follows for the one it waits for
-            self._manager.reloading()
+            self.manager.reloading()
         outcome = self._try_reload()
         if self._ready:
-            self._manager.ready(outcome)
+            self.manager.ready(outcome)
 
     def _try_reload(self) -> str:
-        path = self._reloader.path
+        path, suffix = self.reloader.path, ""
         try:
-            later = self._reloader.reload()
+            later = self.reloader.reload()
         except ConfigError as error:
             for problem in error.problems:
                 log.error("%s: %s", path, problem)
             log.error("%s is refused; keeping the current configuration", path)
             self._refused = f"{path} is refused: {error.problem}"
-            return self._refused
         except Exception as error:
             log.exception("%s could not be applied; keeping the current configuration", path)
             self._refused = f"{path} could not be applied: {error}"
-            return self._refused
-        self._refused = ""
-        self._governor.options = self._reloader.options.governor
-        if later:
-            log.warning("%s: restart needed for the change of %s", path, ", ".join(later))
-        log.info("%s applied", path)
-        return f"{path} applied" + (f"; restart needed for {', '.join(later)}" if later else "")
+        else:
+            self._refused = ""
+            self.governor.options = self.reloader.options.governor
+            if later:
+                log.warning("%s: restart needed for the change of %s", path, ", ".join(later))
+                suffix = f"; restart needed for {', '.join(later)}"
+            log.info("%s applied", path)
+        return self._refused or f"{path} applied{suffix}"
