@@ -110,10 +110,7 @@ class Detector:
             raise DeviceError("the inference failed", "try again; the log says why") from None
 
     def annotate(self, image: Image, detections: Detections | None = None) -> Image:
-        """Return a copy of a BGR image with boxes, labels and scores drawn.
-
-        detections: what ``detect`` found in it; None detects first.
-        """
+        """Return a copy of a BGR image with detections drawn; None: those of ``detect``."""
         return draw.annotate(image, self.detect(image) if detections is None else detections)
 
     def open(self) -> None:

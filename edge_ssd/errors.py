@@ -32,10 +32,7 @@ class EdgeSsdError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one option of a configuration.
-
-    option: its dotted path, such as ``source.path``; empty for the file as a whole.
-    """
+    """One option's problem. option: its dotted path, as ``source.path``; empty for the file."""
 
     option: str
     text: str
@@ -51,10 +48,7 @@ class Problem:
 
 
 class ConfigError(EdgeSsdError, ValueError):
-    """The configuration cannot be used.
-
-    problems: all that were found. path: the file, where there is one.
-    """
+    """The configuration cannot be used. problems: all that were found. path: the file, if any."""
 
     exit_code = 78
 
@@ -92,10 +86,7 @@ class Interrupted(EdgeSsdError):
 
 
 class ModelError(EdgeSsdError, ValueError):
-    """A model file cannot be used.
-
-    path: the file at fault, where it is known. option: which option of ``model`` names it.
-    """
+    """A model file cannot be used. path: the file. option: the one of ``model`` that names it."""
 
     noun = "model"
     option = "name"

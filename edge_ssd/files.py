@@ -15,10 +15,7 @@ _HOMES = ("/home", "/root", "/run/user")
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """Yield the path of a file beside ``path`` that is gone when the block ends.
-
-    Its name ends as the other one's does.
-    """
+    """Yield a path beside ``path``, with its ending, that is gone when the block ends."""
     part = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
         yield part

@@ -52,10 +52,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 
 def load(path: Path) -> Config:
-    """Read a configuration file; relative paths in it are relative to its folder.
-
-    Raises ConfigError with every problem found.
-    """
+    """Read a file; its relative paths start at its folder. Raises ConfigError with all problems."""
     try:
         text = path.read_text("utf-8")
         values = yaml.load(text, Loader=_Loader)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import statistics
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,24 +20,22 @@ from edge_ssd.inference.tensors import ModelTensors, TensorInfo
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.types import Frame, Geometry, QuantizedTensor, RawHeads
 
+log = logging.getLogger(__name__)
+
+WINDOW = 50
+FACTOR = 3.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A frame as the model's input takes it.
-
-    tensor: (height, width, 3) of the input's dtype, owned.
-    geometry: where the frame lies in it.
-    """
+    """A frame as the model takes it: (height, width, 3) of the input's dtype, owned."""
 
     tensor: NDArray[Any]
     geometry: Geometry
 
 
 class InvokeLost(Exception):
-    """The inference failed, and the next one may be tried.
-
-    The frame in the input is lost; why has been logged.
-    """
+    """The inference failed and its frame is lost, as was logged; the next one may be tried."""
 
 
 class ModelFit:
@@ -92,10 +93,7 @@ class Backend(ModelFit, ABC):
         """Give the device back."""
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Return whether ``invoke`` is possible now, or within the time given.
-
-        Raises DeviceError when it never will.
-        """
+        """Return whether ``invoke`` is possible in this time. Raises DeviceError if never."""
         return True
 
     def set_frame(self, frame: Frame) -> Geometry:
@@ -117,10 +115,43 @@ class Backend(ModelFit, ABC):
 
     @abstractmethod
     def invoke(self) -> RawHeads:
-        """Run the model on its input; the heads are copies, free to go to another thread.
+        """Run the model on its input; the heads are owned copies. Raises InvokeLost."""
 
-        Raises InvokeLost.
-        """
+
+class DriftWatch:
+    """Notices that inference became slow: the USB Edge TPU has no temperature sensor.
+
+    Compares the median of the last 50 inferences with that of the first 50; warns once.
+
+    The very first inferences are left out: they load caches and, on a stick, the model.
+    """
+
+    def __init__(self, warm_up: int = 10) -> None:
+        self._skip = warm_up
+        self._usual: float | None = None
+        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._warned = False
+
+    def note(self, milliseconds: float) -> None:
+        """Note how long one inference took."""
+        if self._skip:
+            self._skip -= 1
+            return
+        self._recent.append(milliseconds)
+        if self._warned or len(self._recent) < WINDOW:
+            return
+        median = statistics.median(self._recent)
+        self._recent.clear()
+        if self._usual is None:
+            self._usual = median
+        elif median > FACTOR * self._usual:
+            self._warned = True
+            log.warning(
+                "inference takes %.1f ms and took %.1f ms at first; an Edge TPU that is hot, "
+                "short of power or on a USB 2 link slows down",
+                median,
+                self._usual,
+            )
 
 
 def _quantized(head: TensorInfo, values: NDArray[Any]) -> QuantizedTensor:

@@ -34,10 +34,7 @@ _CHATTER = ("INFO:", "I ")  # TensorFlow Lite's and libedgetpu's
 
 
 class Child:
-    """One child process, from its start to its end. Belongs to one thread.
-
-    job: a pickled Job, for as many children as needed.
-    """
+    """One child process, from start to end, of a pickled Job. Belongs to one thread."""
 
     def __init__(self, job: Memory, shared: Memory) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -74,19 +71,13 @@ class Child:
         self.expect(doing, timeout_s)
 
     def expect(self, doing: str, timeout_s: float) -> None:
-        """Wait until it is ready, or done. Raises as ``answered``, and where that takes longer.
-
-        doing: what it is waited for, for the error.
-        """
+        """Wait until it is ready or done. Raises as ``answered``, and where ``doing`` hangs."""
         if not self.answered(timeout_s):
             self.end(0)
             raise overdue(doing, timeout_s)
 
     def answered(self, timeout_s: float) -> bool:
-        """Return whether it is ready, or done, within the time given.
-
-        Raises the error it reports, or DeviceError with how it ended.
-        """
+        """Return whether it is ready or done in this time. Raises its error, or how it ended."""
         if not self._poll.poll(max(timeout_s, 0) * 1000):
             return False
         try:

@@ -63,10 +63,7 @@ class Job:
         return cls(spec, tensors, options.runtime, options.threads, library, arguments)
 
     def load(self) -> Interpreter:
-        """Return the model's interpreter, with the delegate where one is wanted.
-
-        Raises DeviceError, ModelError, RuntimeMissingError.
-        """
+        """Return the interpreter. Raises DeviceError, ModelError, RuntimeMissingError."""
         delegates = []
         if self.library:
             runtime = import_runtime(self.runtime)

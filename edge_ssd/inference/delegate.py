@@ -72,10 +72,7 @@ def load(
 
 
 def check_library(library: str) -> None:
-    """Raise DeviceError unless a library can be loaded and is a delegate.
-
-    The runtime prints a traceback of its own for a missing file.
-    """
+    """Raise DeviceError unless a library is a delegate: the runtime would print a traceback."""
     try:
         loaded = ctypes.CDLL(library)
     except OSError as error:

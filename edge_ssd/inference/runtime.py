@@ -19,10 +19,7 @@ from edge_ssd.models.spec import ModelSpec
 log = logging.getLogger(__name__)
 
 # In the order of preference: litert is the faster one on every model measured.
-MODULES = {
-    "litert": "ai_edge_litert.interpreter",
-    "tflite-runtime": "tflite_runtime.interpreter",
-}
+MODULES = {"litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
 
 
@@ -47,10 +44,7 @@ def installed() -> list[str]:
 
 
 def choose(runtime: str) -> str:
-    """Return the runtime that ``runtime`` means (``auto`` is the first that can work).
-
-    Raises RuntimeMissingError when it is not installed, or does not fit the numpy here.
-    """
+    """Return the runtime meant (``auto``: the first that can work). Raises RuntimeMissingError."""
     found = installed()
     if runtime == "auto" and not found:
         raise RuntimeMissingError(
@@ -132,10 +126,7 @@ def _stderr_to_log() -> Iterator[None]:
 
 
 def import_runtime(runtime: str) -> Any:
-    """Return the interpreter module of a runtime; with ``auto``, the first that imports.
-
-    Raises RuntimeMissingError.
-    """
+    """Return the module of a runtime; ``auto`` is the first that imports. Raises as ``choose``."""
     name = choose(runtime)
     try:
         return importlib.import_module(MODULES[name])

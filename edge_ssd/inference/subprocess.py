@@ -12,10 +12,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from edge_ssd.errors import DeviceError, EdgeSsdError
-from edge_ssd.inference.backend import Backend, InvokeLost
+from edge_ssd.inference.backend import Backend, DriftWatch, InvokeLost
 from edge_ssd.inference.child import TIMEOUT_S, Child, overdue
 from edge_ssd.inference.child_main import Job, Memory, room_for, views
-from edge_ssd.inference.drift import DriftWatch
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.owner_lock import OwnerLock
 from edge_ssd.inference.runtime import load_interpreter
@@ -37,8 +36,7 @@ class SubprocessBackend(Backend):
     input is lost (InvokeLost). The first replacement starts at once, the next ones after
     0.5 s, 1 s, 2 s; the fifth death within a minute is a DeviceError.
 
-    load_deadline_s: from a child's start until it can infer.
-    Raises what CpuBackend raises.
+    load_deadline_s: from a child's start until it can infer. Raises what CpuBackend raises.
     """
 
     def __init__(

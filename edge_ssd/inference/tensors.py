@@ -113,10 +113,7 @@ def _named(
     outputs: Iterable[TensorInfo],
     signatures: Iterable[Mapping[str, int]],
 ) -> ModelTensors:
-    """Name the outputs as the first signature that has exactly them does.
-
-    signatures: the tensor index of each output, by name.
-    """
+    """Name the outputs as the first of ``signatures`` (index by name) with exactly them does."""
     outputs = tuple(outputs)
     indices = {tensor.index for tensor in outputs}
     fitting = (signature for signature in signatures if set(signature.values()) == indices)

@@ -56,10 +56,7 @@ def machine() -> dict[str, Any]:
 
 
 def fingerprint(path: Path) -> str:
-    """Return the sha256 of a model file, and of the manifest beside it where there is one.
-
-    Raises OSError.
-    """
+    """Return the sha256 of a model file and of any manifest beside it. Raises OSError."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         for chunk in iter(lambda: file.read(1 << 20), b""):

@@ -29,10 +29,7 @@ class Captured:
 
 
 class Pace:
-    """Admits frames at ``limit_fps`` on average; all of them where that is None.
-
-    Any thread may set the limit; ``admits`` belongs to one.
-    """
+    """Admits frames at ``limit_fps``, which any thread may set, on average; all for None."""
 
     def __init__(self) -> None:
         self.limit_fps: float | None = None

@@ -27,10 +27,7 @@ def pipeline_fps(source: Source, detector: Detector, count: int) -> tuple[float,
 
 
 def moving_shapes(count: int, **size: int) -> dict[str, Any]:
-    """Return the section of a source of that many frames of moving shapes, as fast as taken.
-
-    size: width and height in pixels.
-    """
+    """Return the section of a source of moving shapes, without pauses; ``size`` is in pixels."""
     return {"type": "synthetic", "live": False, "fps": None, "frame_limit": count} | size
 
 

@@ -91,10 +91,7 @@ class Pipeline:
             worker.start()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until every worker has ended; return whether that came in time.
-
-        Raises the error of the worker that failed.
-        """
+        """Return whether every worker has ended in this time. Raises a failed one's error."""
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         for worker in self.workers:
             while not worker.join(min(POLL_S, deadline - time.monotonic())):
@@ -109,10 +106,8 @@ class Pipeline:
     @property
     def outages(self) -> list[str]:
         """What the camera and the backend suffer from now, in words."""
-        reasons = (
-            self.capture.outage.reason, self.inference.outage.reason, self.backend.trouble,
-        )  # fmt: skip
-        return [reason for reason in reasons if reason]
+        outages = self.capture.outage.reason, self.inference.outage.reason
+        return [reason for reason in (*outages, self.backend.trouble) if reason]
 
     def request_stop(self) -> None:
         """Ask the capture thread to take no more frames; those in the queues are finished."""

@@ -17,10 +17,7 @@ from edge_ssd.types import FrameResult, Timing
 
 @dataclass(eq=False)
 class Postprocessing:
-    """Decodes and filters. ``step`` and ``end`` run in the postprocessing thread.
-
-    postprocess: any thread may replace it, from one frame to the next.
-    """
+    """Decodes and filters; any thread may replace ``postprocess`` from one frame to the next."""
 
     postprocess: Postprocessor
     backend: Backend

@@ -50,8 +50,7 @@ class CandidateFilter:
     """Score thresholds, translated into the quantisation of the scores they meet.
 
     thresholds: (classes,) float32, the minimum score of each class; infinite leaves it out.
-    background: column 0 of the scores is skipped.
-    sigmoid: the scores are logits.
+    background: column 0 of the scores is skipped. sigmoid: the scores are logits.
 
     Belongs to one thread: it reuses a buffer as large as the scores.
     """

@@ -52,10 +52,7 @@ class Governor:
         self._said: str | None = None
 
     def step(self, inferred_fps: float) -> None:
-        """Read the board, and take a step where the rule says so.
-
-        inferred_fps: frames per second inferred lately.
-        """
+        """Take a step where the rule says so. inferred_fps: the rate inferred lately."""
         self._health = self.read()
         strain = self._strain()
         self._say(strain)

@@ -20,10 +20,7 @@ RELOADABLE = ("postprocess", "governor")
 
 @dataclass(eq=False)
 class Reloader:
-    """Keeps a pipeline in step with its configuration file; for the thread that waits for it.
-
-    options: the current configuration.
-    """
+    """Keeps a pipeline in step with its file, in one thread. options: those in force."""
 
     path: Path
     options: Config

@@ -18,8 +18,7 @@ from edge_ssd.pipeline.stats import Snapshot
 from edge_ssd.service import build, systemd
 from edge_ssd.service.governor import Governor
 from edge_ssd.service.reload import Reloader, hangups
-from edge_ssd.service.systemd import Manager
-from edge_ssd.service.watchdog import Watchdog
+from edge_ssd.service.systemd import Manager, Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +27,7 @@ STATUS_S = 5.0
 
 
 def serve(path: Path) -> Snapshot:
-    """Run the service that a configuration file describes, to its source's end or a signal.
-
-    Returns the counters. Raises the error that ended it.
-    """
+    """Run a configuration file's service to its end; return the counters. Raises its error."""
     # The watchdog's SIGABRT, and a crash in a driver, then show where every thread was.
     faulthandler.enable()
     manager = systemd.from_environment()
@@ -55,10 +51,7 @@ def serve(path: Path) -> Snapshot:
 
 
 class Status:
-    """The status line of a pipeline, for people: its rates are those since the last line.
-
-    now_s: monotonic clock, seconds.
-    """
+    """A pipeline's status line; rates are since the last one. now_s: monotonic, seconds."""
 
     def __init__(self, now_s: float) -> None:
         self.inferred_fps = 0.0
@@ -85,10 +78,7 @@ class Status:
 
 @dataclass(eq=False)
 class Supervisor:
-    """Watches one pipeline from the main thread.
-
-    hung_up: whether a SIGHUP came since it was last asked.
-    """
+    """Watches a pipeline from the main thread. hung_up: whether a SIGHUP came since last asked."""
 
     pipeline: Pipeline
     reloader: Reloader
@@ -105,10 +95,7 @@ class Supervisor:
         self._refused = ""
 
     def run(self) -> str:
-        """Start the pipeline and wait until it has ended; return the last status for people.
-
-        Raises the error that ended it.
-        """
+        """Start the pipeline, wait for its end, return the last status. Raises its error."""
         with stop_on_signals(self._request_stop) as received:
             self.manager.status("waiting for the first frame")
             self.pipeline.start()

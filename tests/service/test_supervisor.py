@@ -28,8 +28,7 @@ from edge_ssd.service import build
 from edge_ssd.service.governor import Governor
 from edge_ssd.service.reload import Reloader
 from edge_ssd.service.supervisor import STATUS_S, Status, Supervisor
-from edge_ssd.service.systemd import Manager
-from edge_ssd.service.watchdog import Watchdog
+from edge_ssd.service.systemd import Manager, Watchdog
 
 WATCHDOG_S = 20.0
 
