@@ -107,7 +107,7 @@ class Detector:
         try:
             return self.postprocess(self.backend.invoke(), geometry)
         except InvokeLost:
-            raise DeviceError("the inference failed", "try again; the log says why") from None
+            raise DeviceError("the inference failed", "try again; see the log") from None
 
     def annotate(self, image: Image, detections: Detections | None = None) -> Image:
         """Return a copy of a BGR image with detections drawn; None: those of ``detect``."""

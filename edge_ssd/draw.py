@@ -53,7 +53,7 @@ def annotate(image: Image, detections: Detections) -> Image:
 
 
 def save(path: Path, image: Image) -> None:
-    """Write a (height, width, 3) uint8 BGR image in the format that the extension says.
+    """Write a (height, width, 3) uint8 BGR image in the format of its extension.
 
     The file appears whole or not at all; its folder is made where missing. Raises
     PublishError when it cannot be written or the extension is unknown.

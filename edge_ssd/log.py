@@ -32,7 +32,7 @@ def prefixed(level: int, text: str) -> str:
 
 
 def is_stderr() -> bool:
-    """Whether stderr goes to the journal, as JOURNAL_STREAM (device:inode) says."""
+    """Whether stderr goes to the journal, as JOURNAL_STREAM (device:inode) shows."""
     try:
         found = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError):

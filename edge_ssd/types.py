@@ -34,7 +34,7 @@ class PixelFormat(str, Enum):
 class Frame:
     """One image and where it came from.
 
-    image: uint8, laid out as ``pixel_format`` says. RGB, BGR: (height, width, 3), rows may be
+    image: uint8, laid out by ``pixel_format``. RGB, BGR: (height, width, 3), rows may be
         padded (any strides). YUV420, NV12: (height * 3 / 2, stride), contiguous, with rows
         padded to ``stride`` bytes: ``height`` rows of Y, below them for NV12 rows of U and V in
         turn, for YUV420 all of U and then all of V, two of their rows to one of the image. The

@@ -57,7 +57,7 @@ class Config(Options):
     postprocess: PostprocessOptions = PostprocessOptions()
     publishers: tuple[PublisherOptions, ...] = Field(default=(JsonLinesOptions(),), min_length=1)
     stall_timeout_s: float = Field(default=10.0, gt=0, le=3600)
-    """A camera without a frame for so long is reopened; a recording ends, in seconds."""
+    """Seconds without a frame after which a camera is reopened; a recording ends."""
     governor: GovernorOptions = GovernorOptions()
 
     def make_source(self) -> Source:

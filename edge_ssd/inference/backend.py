@@ -41,8 +41,7 @@ class InvokeLost(Exception):
 class ModelFit:
     """What a model takes and gives, and that the engine can use it; nothing runs yet.
 
-    tensors: its input, box encodings and class scores.
-    Raises ModelError when the model is not an SSD.
+    tensors: its input, box encodings and class scores. Raises ModelError for another model.
     """
 
     def __init__(self, spec: ModelSpec, model: ModelTensors, resize: str = "stretch") -> None:
@@ -121,9 +120,8 @@ class Backend(ModelFit, ABC):
 class DriftWatch:
     """Notices that inference became slow: the USB Edge TPU has no temperature sensor.
 
-    Compares the median of the last 50 inferences with that of the first 50; warns once.
-
-    The very first inferences are left out: they load caches and, on a stick, the model.
+    Compares the median of the last 50 inferences with that of the first 50, and warns once. The
+    first ``warm_up`` do not count: they load caches and, on a stick, the model.
     """
 
     def __init__(self, warm_up: int = 10) -> None:

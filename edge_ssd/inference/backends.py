@@ -18,8 +18,7 @@ from edge_ssd.models.spec import ModelSpec
 def make_backend(model: ModelOptions, preprocess: PreprocessOptions | None = None) -> Backend:
     """Return what runs a model, loaded, or described until ``open`` takes its device.
 
-    Raises ConfigError for a model that does not fit its delegate, ModelError,
-    RuntimeMissingError.
+    Raises ConfigError for a model that its delegate does not fit, ModelError, RuntimeMissingError.
     """
     spec = load(model.name, model.labels)
     if model.delegate:

@@ -27,8 +27,7 @@ CHECK = (
     "with an Edge TPU, check its cable and power, and that libedgetpu fits the runtime "
     "(docs/coral.md)"
 )
-TIMEOUT_S = 30.0
-"""The first use of a stick takes some seconds, a USB 2 link and a large model more."""
+TIMEOUT_S = 30.0  # the first use of a stick takes some seconds, USB 2 and a large model more
 _END_S = 1.0
 _CHATTER = ("INFO:", "I ")  # TensorFlow Lite's and libedgetpu's
 
@@ -86,9 +85,12 @@ class Child:
             message = b""
         if message[:1] == FAILED:
             raise pickle.loads(message[1:])
-        if not message:
-            raise self._ending()
-        return True
+        if message:
+            return True
+        self.end()
+        code = self._process.poll()
+        remedy = "see dmesg: out of memory?" if code == -signal.SIGKILL else CHECK
+        raise DeviceError(f"the inference process {ending(code, *self._said)}", remedy)
 
     def end(self, timeout_s: float = _END_S) -> None:
         """Let it end by itself within the time given, else kill it. Does nothing twice."""
@@ -101,12 +103,6 @@ class Child:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_S)
         self._reader.join(_END_S)
-
-    def _ending(self) -> DeviceError:
-        self.end()
-        code = self._process.poll()
-        remedy = "see dmesg: out of memory?" if code == -signal.SIGKILL else CHECK
-        return DeviceError(f"the inference process {ending(code, *self._said)}", remedy)
 
     def _read(self, stream: IO[bytes]) -> None:
         with stream:
@@ -121,8 +117,7 @@ class Child:
 def probe(job: Job, timeout_s: float = TIMEOUT_S) -> None:
     """Load the model and infer once, on zeros.
 
-    Raises DeviceError for a delegate that refuses, crashes (the signal is named) or hangs;
-    ModelError when the file cannot be run.
+    Raises ModelError, and DeviceError where it is refused, crashes (with the signal) or hangs.
     """
     child = Child(Memory(pickle.dumps(job)), room_for(job.tensors))
     try:

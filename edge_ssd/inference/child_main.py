@@ -36,8 +36,7 @@ if TYPE_CHECKING:
     from edge_ssd.inference.options import ModelOptions
 
 GO, READY, DONE, FAILED = b"g", b"r", b"d", b"f"
-ORPHAN_S = 2.0
-"""How long an orphan may take to end by itself, in seconds."""
+ORPHAN_S = 2.0  # how long an orphan may take to end by itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,7 @@ class CpuBackend(Backend):
 
     def input_view(self) -> NDArray[Any]:
         # A view of a tensor held during invoke() makes it raise.
-        view: NDArray[Any] = self.interpreter.tensor(self.tensors[0].index)()[0]
-        return view
+        return self.interpreter.tensor(self.tensors[0].index)()[0, ...]
 
     def invoke(self) -> RawHeads:
         self.interpreter.invoke()

@@ -13,9 +13,8 @@ from typing import Any
 from edge_ssd.errors import DeviceError
 from edge_ssd.holders import holders
 
-RETRIES = 3
-RETRY_S = 1.0
-"""The first use resets a stick, which comes back under its other id within seconds."""
+# The first use resets a stick, which comes back under its other id within seconds.
+RETRIES, RETRY_S = 3, 1.0
 USB_IDS = ("1a6e:089a", "18d1:9302")
 """A stick takes its second id when libedgetpu first loads its firmware: udev needs both."""
 NOT_FOUND = f"none is on USB ({' or '.join(USB_IDS)}) or PCIe (/dev/apex_0)"

@@ -1,4 +1,4 @@
-"""When the Edge TPU fails for good, the same model on the CPU."""
+"""When the Edge TPU fails permanently, the same model on the CPU."""
 
 from __future__ import annotations
 

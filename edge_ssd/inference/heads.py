@@ -11,8 +11,7 @@ import numpy as np
 from edge_ssd.errors import ModelError
 from edge_ssd.inference.tensors import TensorInfo
 
-READABLE = (np.uint8, np.int8, np.float32)
-"""The types of inputs and outputs that the engine knows."""
+READABLE = (np.uint8, np.int8, np.float32)  # the engine's types of inputs and outputs
 _BOX_WORDS = ("box", "loc", "squeeze", "encoding")
 _SCORE_WORDS = ("score", "class", "conf", "prob")
 _NAME_THEM = 'name them in a manifest beside the model: "heads": {"boxes": ..., "scores": ...}'

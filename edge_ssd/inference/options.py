@@ -66,7 +66,7 @@ class ModelOptions(Options):
     """The Edge TPU's library: a name the system finds, or a path."""
     delegate_options: EdgeTpuOptions = EdgeTpuOptions()
     on_delegate_failure: Literal["error", "cpu"] = "error"
-    """When the Edge TPU fails for good: end with the error, or go on with `cpu_model`."""
+    """When the Edge TPU fails permanently: end with the error, or go on with `cpu_model`."""
     cpu_model: str | None = None
     """The model before its compilation for the Edge TPU, for `on_delegate_failure: cpu`."""
 

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
@@ -34,7 +34,7 @@ class Interpreter(Protocol):
     def invoke(self) -> None: ...
     def get_tensor(self, index: int) -> NDArray[Any]: ...
     def set_tensor(self, index: int, value: NDArray[Any]) -> None: ...
-    def tensor(self, index: int) -> Any: ...
+    def tensor(self, index: int) -> Callable[[], NDArray[Any]]: ...
 
 
 def installed() -> list[str]:
@@ -88,8 +88,7 @@ def load_interpreter(
 
     allocate: without it the model can be described and not run, which needs no delegate.
     quiet: what the runtime prints of itself goes to the debug log.
-    Raises RuntimeMissingError when no runtime can be used, ModelError when the file cannot
-    be run by it.
+    Raises RuntimeMissingError when no runtime can be used, ModelError for a file it cannot run.
     """
     model = {"model_content": spec.content} if spec.content else {"model_path": str(spec.path)}
     extra = {"experimental_delegates": list(delegates)} if delegates else {}

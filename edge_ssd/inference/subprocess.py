@@ -35,7 +35,6 @@ class SubprocessBackend(Backend):
     A child that ends, fails or takes longer than the deadline is replaced: the frame in its
     input is lost (InvokeLost). The first replacement starts at once, the next ones after
     0.5 s, 1 s, 2 s; the fifth death within a minute is a DeviceError.
-
     load_deadline_s: from a child's start until it can infer. Raises what CpuBackend raises.
     """
 

@@ -1,4 +1,4 @@
-"""What `edge-ssd tune` found fastest here, and its use where the configuration says auto.
+"""What `edge-ssd tune` found fastest here, and its use where the configuration leaves it open.
 
 The file is made by ``remember`` and read at the start of the service, never written by it.
 """
@@ -71,7 +71,7 @@ def applied(options: ModelOptions, paths: tuple[Path, ...] | None = None) -> Mod
     """Return the options with the choice made for this model on this machine.
 
     Only where they leave it open: ``runtime: auto``, no number of threads, no delegate.
-    A choice of another machine, or whose file is gone or another, is not used, and the log says so.
+    A choice of another machine, or whose file is gone or another, is logged and not used.
     paths: where choices may be; the first file that is there counts.
     """
     if options.runtime != "auto" or options.threads is not None or options.delegate:

@@ -32,7 +32,6 @@ class Inference:
     """Owns the backend. ``begin``, ``step`` and ``end`` run in the inference thread.
 
     For a live source, a device that cannot be opened is retried, at growing intervals.
-
     opening: whether the backend is being opened now; any thread may read it.
     """
 

@@ -1,7 +1,7 @@
 """The pipeline: capture, inference, postprocessing, and a thread for each publisher.
 
 A live source hands over its newest frame and the inference thread resizes it, so that a
-frame nobody infers costs nothing. A recorded source hands over every frame, so the capture
+frame that is not inferred costs nothing. A recorded source hands over every frame, so the capture
 thread resizes it while the one before is inferred.
 """
 
@@ -18,15 +18,13 @@ from edge_ssd.detector import Detector
 from edge_ssd.errors import DeviceError, PipelineError
 from edge_ssd.pipeline.capture import Capture, Captured
 from edge_ssd.pipeline.inference import Inference, Inferred
-from edge_ssd.pipeline.postprocessing import Postprocessing
-from edge_ssd.pipeline.publishing import Publishing
+from edge_ssd.pipeline.results import Postprocessing, Publishing
 from edge_ssd.pipeline.stats import Stats
 from edge_ssd.pipeline.worker import POLL_S, Worker
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.sources.base import Source
 
-STOP_S = 2.0
-"""How long a stop may take, in seconds."""
+STOP_S = 2.0  # how long a stop may take
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,8 +114,7 @@ class Pipeline:
     def stop(self, timeout_s: float = STOP_S) -> None:
         """Stop: finish the frames in the queues, discard what is not finished in time.
 
-        Raises the error of the worker that failed, or PipelineError that names a worker which
-        would not end.
+        Raises the error of the worker that failed, or PipelineError that names a blocked one.
         """
         self.request_stop()
         if self.wait(timeout_s * 0.75):

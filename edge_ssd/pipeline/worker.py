@@ -11,8 +11,7 @@ from edge_ssd.channels import Closed
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.2
-"""No step waits longer than this, in seconds, so that a worker's heartbeat stays fresh."""
+POLL_S = 0.2  # no step waits longer than this, so that a worker's heartbeat stays fresh
 
 
 class Worker:

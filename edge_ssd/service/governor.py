@@ -22,14 +22,9 @@ from edge_ssd.pipeline.capture import Pace
 
 log = logging.getLogger(__name__)
 
-STEP_S = 10.0
-"""Minimum time between two steps, in seconds."""
-
-STEP = 0.75
-"""What a step down leaves of the frame rate."""
-
-HYSTERESIS_C = 5.0
-"""How far below the limit the board must be before a step up, in degrees."""
+STEP_S = 10.0  # minimum time between two steps
+STEP = 0.75  # what a step down leaves of the frame rate
+HYSTERESIS_C = 5.0  # how far below the limit the board must be before a step up
 
 
 @dataclass(eq=False)

@@ -14,8 +14,7 @@ from edge_ssd.config import Config
 from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.service import build
 
-RELOADABLE = ("postprocess", "governor")
-"""The sections that a reload applies; a change of any other needs a restart."""
+RELOADABLE = ("postprocess", "governor")  # a change of any other section needs a restart
 
 
 @dataclass(eq=False)

@@ -22,8 +22,7 @@ from edge_ssd.service.systemd import Manager, Watchdog
 
 log = logging.getLogger(__name__)
 
-STATUS_S = 5.0
-"""Seconds between two status lines; the governor looks at the board as often."""
+STATUS_S = 5.0  # between two status lines; the governor looks at the board as often
 
 
 def serve(path: Path) -> Snapshot:

@@ -25,7 +25,6 @@ class Manager:
     """The service manager; without an address there is none, and notifications go nowhere.
 
     Notifying never raises: the service must not end because its manager is being restarted.
-
     address: a path, or ``@name`` in the abstract namespace.
     watchdog_s: the longest time between two pings, in seconds; None for no watchdog.
     """
@@ -49,7 +48,7 @@ class Manager:
         self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self, status: str) -> None:
-        """The service is about to end; ``status`` says why."""
+        """The service is about to end; ``status`` is the reason."""
         self._send(f"STOPPING=1\nSTATUS={one_line(status)}")
 
     def ping(self) -> None:

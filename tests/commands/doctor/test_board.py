@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.machines import FakeMachine
 
-from edge_ssd import clock as kernel
+from edge_ssd import checks as kernel
 from edge_ssd.checks import Verdict
 from edge_ssd.commands.doctor import board
 
