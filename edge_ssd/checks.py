@@ -22,7 +22,6 @@ from pathlib import Path
 from edge_ssd.errors import EdgeSsdError, Problem
 from edge_ssd.files import hidden
 
-COMMAND_LIMIT_S = 5.0
 _TIMEX_BYTES = 512  # more than struct timex has anywhere
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
@@ -49,9 +48,7 @@ ok, warn = partial(Finding, Verdict.OK), partial(Finding, Verdict.WARN)
 fail, skipped = partial(Finding, Verdict.FAIL), partial(Finding, Verdict.SKIPPED)
 
 
-def run_command(
-    *arguments: str, limit_s: float = COMMAND_LIMIT_S, errors: bool = False
-) -> str | None:
+def run_command(*arguments: str, limit_s: float = 5.0, errors: bool = False) -> str | None:
     """Return what a command prints, whatever its exit status; None when it cannot be run.
 
     errors: what it prints to stderr as well.

@@ -81,8 +81,8 @@ class Detector:
         self.backend = backend
         spec, tensor = backend.spec, backend.preprocess.tensor
         self.labels = label_lists.of_model(spec, backend.classes)
-        count = backend.heads.anchors
-        self._anchors_cyxhw = for_model(spec, count, tensor.height, tensor.width)
+        size = tensor.height, tensor.width
+        self._anchors_cyxhw = for_model(spec, backend.heads.anchors, *size)
         self.postprocess = self.postprocessor(postprocess)
         self._opened = False
 

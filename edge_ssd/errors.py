@@ -61,9 +61,8 @@ class ConfigError(EdgeSsdError, ValueError):
     @property
     def lines(self) -> list[str]:
         """One line for each problem, with the file's name."""
-        return [
-            f"{self.path}: {problem}" if self.path else str(problem) for problem in self.problems
-        ]
+        where = f"{self.path}: " if self.path else ""
+        return [f"{where}{problem}" for problem in self.problems]
 
     def __str__(self) -> str:
         return "; ".join(self.lines)

@@ -62,8 +62,7 @@ def model(options: ModelOptions, _system: System) -> Finding:
 
 def package_of(module: Any) -> str:
     """Return the package that a runtime's module is from."""
-    name: str = module.__name__.partition(".")[0]
-    return name.replace("_", "-")
+    return str(module.__name__).partition(".")[0].replace("_", "-")
 
 
 def connected(options: ModelOptions, system: System) -> Finding:

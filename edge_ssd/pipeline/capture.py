@@ -123,18 +123,16 @@ class Capture:
         if self.source.live and not self.pace.admits(self._last_frame_s):
             self.stats.count(dropped=1)
             return
+        captured = Captured(frame)
+        if not self.source.live:
+            begun = self.clock_ns()
+            prepared = self.backend.prepare(frame)
+            captured = Captured(frame, prepared, (self.clock_ns() - begun) / 1e6)
         try:
-            self.stats.count(dropped=self.outbox.put(self._prepare(frame)))
+            self.stats.count(dropped=self.outbox.put(captured))
         except Closed:
             self.stats.count(dropped=1)
             raise
-
-    def _prepare(self, frame: Frame) -> Captured:
-        if self.source.live:
-            return Captured(frame)
-        begun = self.clock_ns()
-        prepared = self.backend.prepare(frame)
-        return Captured(frame, prepared, (self.clock_ns() - begun) / 1e6)
 
     def _check_stall(self) -> None:
         silent_s = self._now_s() - self._last_frame_s
