@@ -76,7 +76,7 @@ class Child:
             raise overdue(doing, timeout_s)
 
     def answered(self, timeout_s: float) -> bool:
-        """Return whether it is ready or done in this time. Raises its error, or how it ended."""
+        """Return whether it is ready or done in time. Raises its error, or one with its ending."""
         if not self._poll.poll(max(timeout_s, 0) * 1000):
             return False
         try:

@@ -30,10 +30,7 @@ SYSTEM = Path("/var/lib/edge-ssd/tuned.json")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How one model runs fastest: on which runtime, with how many threads, from which file.
-
-    file: what was made of the model; None for the model's own. sha256: its fingerprint.
-    """
+    """How a model runs fastest. file: what was made of it, None for its own; with its sha256."""
 
     runtime: str
     threads: int
