@@ -1,7 +1,7 @@
 """Box layouts and what can be computed of boxes alone.
 
 ``_yxyx``: corners ymin, xmin, ymax, xmax. ``_cyxhw``: ycenter, xcenter, height, width.
-Both normalised to 0-1 unless a name says pixels.
+Both are normalised to 0-1 unless a name has ``pixels``.
 """
 
 from __future__ import annotations
@@ -10,19 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.float32]
-
-
-def cyxhw_to_yxyx(boxes_cyxhw: Boxes) -> Boxes:
-    """(..., 4) centres and sizes to (..., 4) corners."""
-    half = boxes_cyxhw[..., 2:] * np.float32(0.5)
-    center = boxes_cyxhw[..., :2]
-    return np.concatenate([center - half, center + half], axis=-1)
-
-
-def yxyx_to_cyxhw(boxes_yxyx: Boxes) -> Boxes:
-    """(..., 4) corners to (..., 4) centres and sizes."""
-    low, high = boxes_yxyx[..., :2], boxes_yxyx[..., 2:]
-    return np.concatenate([(low + high) * np.float32(0.5), high - low], axis=-1)
 
 
 def clip_yxyx(boxes_yxyx: Boxes) -> Boxes:

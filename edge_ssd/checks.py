@@ -6,6 +6,7 @@ service, at its start, those that are marked ``at_start``.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import platform
@@ -15,21 +16,23 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
-from edge_ssd.clock import synchronised
-from edge_ssd.errors import EdgeSsdError, ModelError, Problem
+from edge_ssd.errors import EdgeSsdError, Problem
+from edge_ssd.files import hidden
 
-COMMAND_LIMIT_S = 5.0
+_TIMEX_BYTES = 512  # more than struct timex has anywhere
+_TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
 class Verdict(str, Enum):
-    """What a finding means: ``fail`` keeps the service from running."""
+    """What a finding means."""
 
     OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-    SKIPPED = "skipped"
+    WARN = "warn"  # the service runs, but not as well as it could
+    FAIL = "fail"  # the service does not run
+    SKIPPED = "skipped"  # there is nothing to look at, or it must not be touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +44,11 @@ class Finding:
     remedy: str = ""
 
 
-def ok(evidence: str) -> Finding:
-    """Nothing to do."""
-    return Finding(Verdict.OK, evidence)
+ok, warn = partial(Finding, Verdict.OK), partial(Finding, Verdict.WARN)
+fail, skipped = partial(Finding, Verdict.FAIL), partial(Finding, Verdict.SKIPPED)
 
 
-def warn(evidence: str, remedy: str) -> Finding:
-    """The service runs, and not as well as it could."""
-    return Finding(Verdict.WARN, evidence, remedy)
-
-
-def fail(evidence: str, remedy: str) -> Finding:
-    """The service does not run."""
-    return Finding(Verdict.FAIL, evidence, remedy)
-
-
-def skipped(reason: str) -> Finding:
-    """There is nothing to look at, or it must not be touched."""
-    return Finding(Verdict.SKIPPED, reason)
-
-
-def run_command(
-    *arguments: str, limit_s: float = COMMAND_LIMIT_S, errors: bool = False
-) -> str | None:
+def run_command(*arguments: str, limit_s: float = 5.0, errors: bool = False) -> str | None:
     """Return what a command prints, whatever its exit status; None when it cannot be run.
 
     errors: what it prints to stderr as well.
@@ -78,11 +63,6 @@ def run_command(
         return None
 
 
-def may_use(file: Path) -> bool:
-    """Whether this process may read and write a file."""
-    return os.access(file, os.R_OK | os.W_OK, effective_ids=True)
-
-
 def version_of(package: str) -> str:
     """Return an installed package's version."""
     from importlib import metadata  # noqa: PLC0415 - the service, which imports this, asks for none
@@ -91,6 +71,14 @@ def version_of(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:  # from apt, or copied by hand
         return "of unknown version"
+
+
+def synchronised() -> bool | None:
+    """Return whether the kernel's clock is synchronised; None when it does not report it."""
+    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
+    # A struct of zeros asks and changes nothing.
+    state = adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)) if adjtimex else -1
+    return None if state < 0 else state != _TIME_ERROR
 
 
 def _machine() -> str:
@@ -110,7 +98,7 @@ class System:
     vcgencmd: the path of the Pi firmware's command, or None.
     run: runs a command and returns what it prints; None when it cannot be run.
     free_bytes: what is left where a path is.
-    synchronised: whether the kernel's clock is; None when it does not tell.
+    synchronised: whether the kernel's clock is; None when it does not report it.
     """
 
     root: Path = Path("/")
@@ -131,7 +119,7 @@ class System:
         return self.uid == 0
 
     def path(self, path: str | Path) -> Path:
-        """Return an absolute path as it is below ``root``; a relative one is left alone."""
+        """Return an absolute path as it is below ``root``, and a relative one unchanged."""
         return self.root / str(path)[1:] if Path(path).is_absolute() else Path(path)
 
     def inside(self, file: Path) -> Path:
@@ -152,13 +140,8 @@ class System:
 
     def missing(self, path: str | Path) -> bool:
         """Whether there is no such file; one that is hidden from this user may be there."""
-        try:
-            self.path(path).stat()
-        except PermissionError:
-            return False
-        except OSError:
-            return True
-        return False
+        at = self.path(path)
+        return hidden(at) is None and not os.path.exists(at)  # noqa: PTH110 - it raises nothing
 
     def glob(self, pattern: str) -> list[Path]:
         """Return what fits an absolute pattern, in order; as paths within this system."""
@@ -209,17 +192,14 @@ class Check:
         try:
             return self.look(system)
         except EdgeSsdError as error:
-            what = error.what if isinstance(error, ModelError) else error.problem
-            return fail(what, error.remedy)
+            return fail(error.what, error.remedy)
         except ImportError as error:
             return fail(f"cannot be checked: {error}", "repair what the checks above name")
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.ENOEXEC:
                 return skipped("no program can be started from here, as under emulation")
-            return fail(
-                f"the check failed: {type(error).__name__}: {error}",
-                "report this, with the whole output",
-            )
+            what = f"the check failed: {type(error).__name__}: {error}"
+            return fail(what, "report this, with the whole output")
 
 
 def start_problems(
@@ -230,10 +210,11 @@ def start_problems(
     rights: also those that ask what this user may do.
     """
     system = system or System()
-    problems = []
-    for check in checks:
-        if check.at_start and (rights or not check.rights):
-            finding = check.judge(system)
-            if finding.verdict is Verdict.FAIL:
-                problems.append(Problem(check.option, finding.evidence, finding.remedy))
+    wanted = [check for check in checks if check.at_start and (rights or not check.rights)]
+    judged = [(check.option, check.judge(system)) for check in wanted]
+    problems = (
+        Problem(option, found.evidence, found.remedy)
+        for option, found in judged
+        if found.verdict is Verdict.FAIL
+    )
     return list(dict.fromkeys(problems))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike, fspath
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,8 +81,8 @@ class Detector:
         self.backend = backend
         spec, tensor = backend.spec, backend.preprocess.tensor
         self.labels = label_lists.of_model(spec, backend.classes)
-        count = backend.heads.anchors
-        self._anchors_cyxhw = for_model(spec, count, tensor.height, tensor.width)
+        size = tensor.height, tensor.width
+        self._anchors_cyxhw = for_model(spec, backend.heads.anchors, *size)
         self.postprocess = self.postprocessor(postprocess)
         self._opened = False
 
@@ -98,19 +97,20 @@ class Detector:
         or a Frame. Raises InputError for a file that cannot be read, ValueError for an array of
         another shape, DeviceError when the device that runs the model fails.
         """
-        frame = image if isinstance(image, Frame) else _frame(image)
+        if not isinstance(image, Frame):
+            path = None if isinstance(image, np.ndarray) else Path(image)
+            pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
+            name = str(path) if path else None
+            image = Frame(pixels, PixelFormat.BGR, "image", 0, *capture_times(), path=name)
         self.open()
-        geometry = self.backend.set_frame(frame)
+        geometry = self.backend.set_frame(image)
         try:
             return self.postprocess(self.backend.invoke(), geometry)
         except InvokeLost:
-            raise DeviceError("the inference failed", "try again; the log says why") from None
+            raise DeviceError("the inference failed", "try again; see the log") from None
 
     def annotate(self, image: Image, detections: Detections | None = None) -> Image:
-        """Return a copy of a BGR image with boxes, labels and scores drawn.
-
-        detections: what ``detect`` found in it; None detects first.
-        """
+        """Return a copy of a BGR image with detections drawn; None: those of ``detect``."""
         return draw.annotate(image, self.detect(image) if detections is None else detections)
 
     def open(self) -> None:
@@ -128,14 +128,5 @@ class Detector:
     def __enter__(self) -> Detector:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _frame(image: Image | str | PathLike[str]) -> Frame:
-    path = None if isinstance(image, np.ndarray) else Path(image)
-    pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
-    name = str(path) if path else None
-    return Frame(pixels, PixelFormat.BGR, "image", 0, *capture_times(), path=name)

@@ -53,7 +53,7 @@ def annotate(image: Image, detections: Detections) -> Image:
 
 
 def save(path: Path, image: Image) -> None:
-    """Write a (height, width, 3) uint8 BGR image in the format that the extension says.
+    """Write a (height, width, 3) uint8 BGR image in the format of its extension.
 
     The file appears whole or not at all; its folder is made where missing. Raises
     PublishError when it cannot be written or the extension is unknown.
@@ -133,7 +133,9 @@ def _place(
     hidden, taken = np.zeros(len(boxes)), np.zeros((0, 4), int)
     plates = []
     for text, color, box in zip(texts, colors, boxes, strict=True):
-        scale, width = _fit(text, capital, max(1, image.shape[1] - 2 * pad))
+        scale, room = capital / _CAPITAL_PIXELS, max(1, image.shape[1] - 2 * pad)
+        usual = cv2.getTextSize(text, _FONT, scale, _thickness(scale))[0][0]
+        scale, width = scale * min(1.0, room / usual), min(usual, room)
         places = _places(box, width + 2 * pad, capital + 2 * pad, image)
         shares = _overlaps(places, boxes) / areas
         allowed = ~_overlaps(places, taken).any(1) & (hidden + shares <= _MAX_HIDDEN).all(1)
@@ -164,13 +166,6 @@ def _overlaps(some: Boxes, others: Boxes) -> Boxes:
     low = np.maximum(some[:, None, :2], others[:, :2])
     high = np.minimum(some[:, None, 2:], others[:, 2:])
     return cast("Boxes", np.maximum(0, high - low).prod(axis=2))
-
-
-def _fit(text: str, capital: int, room: int) -> tuple[float, int]:
-    """Font scale and width of a text, smaller than usual where the image is narrow."""
-    scale = capital / _CAPITAL_PIXELS
-    width = cv2.getTextSize(text, _FONT, scale, _thickness(scale))[0][0]
-    return scale * min(1.0, room / width), min(width, room)
 
 
 def _thickness(font_scale: float) -> int:

@@ -17,20 +17,22 @@ class EdgeSsdError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, remedy: str = "") -> None:
-        self.problem = _one_line(problem)
-        self.remedy = _one_line(remedy)
+        self.problem = one_line(problem)
+        self.remedy = one_line(remedy)
         super().__init__(self.problem, self.remedy)
 
+    @property
+    def what(self) -> str:
+        """The problem with the file it is about, without the remedy."""
+        return self.problem
+
     def __str__(self) -> str:
-        return _joined(self.problem, self.remedy)
+        return _joined(self.what, self.remedy)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one option of a configuration.
-
-    option: its dotted path, such as ``source.path``; empty for the file as a whole.
-    """
+    """One option's problem. option: its dotted path, as ``source.path``; empty for the file."""
 
     option: str
     text: str
@@ -38,7 +40,7 @@ class Problem:
 
     def __str__(self) -> str:
         text = f"{self.option}: {self.text}" if self.option else self.text
-        return _one_line(_joined(text, self.remedy))
+        return one_line(_joined(text, self.remedy))
 
     def below(self, section: str) -> Problem:
         """Return the same problem of an option inside ``section``."""
@@ -46,10 +48,7 @@ class Problem:
 
 
 class ConfigError(EdgeSsdError, ValueError):
-    """The configuration cannot be used.
-
-    problems: all that were found. path: the file, where there is one.
-    """
+    """The configuration cannot be used. problems: all that were found. path: the file, if any."""
 
     exit_code = 78
 
@@ -62,9 +61,8 @@ class ConfigError(EdgeSsdError, ValueError):
     @property
     def lines(self) -> list[str]:
         """One line for each problem, with the file's name."""
-        return [
-            f"{self.path}: {problem}" if self.path else str(problem) for problem in self.problems
-        ]
+        where = f"{self.path}: " if self.path else ""
+        return [f"{where}{problem}" for problem in self.problems]
 
     def __str__(self) -> str:
         return "; ".join(self.lines)
@@ -87,10 +85,7 @@ class Interrupted(EdgeSsdError):
 
 
 class ModelError(EdgeSsdError, ValueError):
-    """A model file cannot be used.
-
-    path: the file at fault, where it is known. option: which option of ``model`` names it.
-    """
+    """A model file cannot be used. path: the file. option: the one of ``model`` that names it."""
 
     noun = "model"
     option = "name"
@@ -101,11 +96,7 @@ class ModelError(EdgeSsdError, ValueError):
 
     @property
     def what(self) -> str:
-        """The problem with its file, without the remedy."""
         return f"{self.noun} {self.path}: {self.problem}" if self.path else self.problem
-
-    def __str__(self) -> str:
-        return _joined(self.what, self.remedy)
 
     def of(self, path: Path) -> ModelError:
         """Return the error with the file it is about, unless it names one already."""
@@ -143,7 +134,8 @@ class PipelineError(EdgeSsdError, RuntimeError):
     """A worker of the pipeline failed, or would not stop in time."""
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return a text with each run of white space as one space."""
     return " ".join(text.split())
 
 

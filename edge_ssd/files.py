@@ -15,10 +15,7 @@ _HOMES = ("/home", "/root", "/run/user")
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """Yield the path of a file beside ``path`` that is gone when the block ends.
-
-    Its name ends as the other one's does.
-    """
+    """Yield a path beside ``path``, with its ending, that is gone when the block ends."""
     part = path.with_name(f".part-{os.getpid()}-{path.name}")
     try:
         yield part
@@ -92,7 +89,7 @@ def hidden(path: Path) -> PermissionError | None:
     return None
 
 
-def may(path: Path, wanted: int) -> bool:
+def may(path: Path, wanted: int = os.R_OK | os.W_OK) -> bool:
     """Return whether this user may access a file; wanted: os.R_OK, os.W_OK, os.X_OK."""
     return os.access(path, wanted, effective_ids=True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
 from types import TracebackType
 
 # sd-daemon(3): a line that begins with <N> is stored with that syslog priority.
@@ -32,13 +31,13 @@ def prefixed(level: int, text: str) -> str:
     return "\n".join(f"<{priority}>{line}" for line in text.splitlines() or [""])
 
 
-def is_stderr(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether stderr goes to the journal, as JOURNAL_STREAM (device:inode) says."""
+def is_stderr() -> bool:
+    """Whether stderr goes to the journal, as JOURNAL_STREAM (device:inode) shows."""
     try:
         found = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError):
         return False
-    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+    return os.environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 def set_up(verbose: bool) -> None:

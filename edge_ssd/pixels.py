@@ -12,10 +12,7 @@ from numpy.typing import NDArray
 from edge_ssd.types import Frame, PixelFormat
 
 # OpenCV's YUV conversions are those of BT.601 in video range, as ``Frame.image`` has them.
-_TO_RGB = {
-    PixelFormat.YUV420: cv2.COLOR_YUV2RGB_I420,
-    PixelFormat.NV12: cv2.COLOR_YUV2RGB_NV12,
-}
+_TO_RGB = {PixelFormat.YUV420: cv2.COLOR_YUV2RGB_I420, PixelFormat.NV12: cv2.COLOR_YUV2RGB_NV12}
 
 
 def interleaved(frame: Frame) -> Frame:

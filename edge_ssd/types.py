@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 
 class PixelFormat(str, Enum):
-    """How a picture's bytes lie in memory; ``Frame.image`` gives the shape of each."""
+    """How the bytes of an image lie in memory; ``Frame.image`` gives the shape of each."""
 
     RGB = "RGB"
     BGR = "BGR"
@@ -32,19 +32,19 @@ class PixelFormat(str, Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture and where it came from.
+    """One image and where it came from.
 
-    image: uint8, laid out as ``pixel_format`` says. RGB, BGR: (height, width, 3), rows may be
+    image: uint8, laid out by ``pixel_format``. RGB, BGR: (height, width, 3), rows may be
         padded (any strides). YUV420, NV12: (height * 3 / 2, stride), contiguous, with rows
         padded to ``stride`` bytes: ``height`` rows of Y, below them for NV12 rows of U and V in
         turn, for YUV420 all of U and then all of V, two of their rows to one of the image. The
         colours are BT.601 in video range (16 to 235).
-    number: counts from 0 within the source; for still pictures it counts the pictures.
-    captured_ns: monotonic clock, nanoseconds, when the picture was taken; for intervals.
+    number: counts from 0 within the source, for still images the images.
+    captured_ns: monotonic clock, nanoseconds, when the image was taken; for intervals.
     captured_at: UTC wall time of the same moment; for display only.
     path: the file it was read from, or None.
     position_s: seconds from the beginning of that file, where it is a video; otherwise None.
-    size: width and height in pixels, both even, of a YUV420 or NV12 picture; otherwise None.
+    size: width and height in pixels, both even, of a YUV420 or NV12 image; otherwise None.
 
     Raises ValueError when the image has another shape or dtype, or no pixels.
     """
@@ -138,7 +138,7 @@ class QuantizedTensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawHeads:
-    """What the network says of one frame, before anchors: still quantised, owned copies.
+    """The model's outputs for one frame, before anchors: still quantised, owned copies.
 
     boxes: (N, 4) box encodings in the order ty, tx, th, tw.
     scores: (N, columns) class scores; column 0 is the background if the model has one.
@@ -169,9 +169,6 @@ class Detection:
     box: tuple[float, float, float, float]
 
 
-_DETECTION_DTYPES = (np.dtype(np.float32), np.dtype(np.float32), np.dtype(np.int32))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
     """The objects found in one frame, columnar, best score first; iterating gives Detection.
@@ -197,8 +194,9 @@ class Detections:
 
     def __post_init__(self) -> None:
         columns = (self.boxes_yxyx, self.scores, self.class_ids)
-        if tuple(column.dtype for column in columns) != _DETECTION_DTYPES:
-            found = ", ".join(str(column.dtype) for column in columns)
+        dtypes = [column.dtype for column in columns]
+        if dtypes != [np.float32, np.float32, np.int32]:
+            found = ", ".join(map(str, dtypes))
             raise ValueError(f"columns must be float32, float32 and int32, not {found}")
         for column in columns:
             column.flags.writeable = False

@@ -7,13 +7,6 @@ from edge_ssd import boxes
 UNIT = np.array([[0, 0, 1, 1]], np.float32)
 
 
-def test_centres_and_corners_are_each_others_inverse() -> None:
-    corners = np.array([[0.1, 0.2, 0.5, 0.8], [-0.5, 0, 1.5, 0.25]], np.float32)
-    centres = boxes.yxyx_to_cyxhw(corners)
-    np.testing.assert_allclose(centres[0], [0.3, 0.5, 0.4, 0.6], atol=1e-7)
-    np.testing.assert_allclose(boxes.cyxhw_to_yxyx(centres), corners, atol=1e-7)
-
-
 def test_iou_table() -> None:
     others = np.array(
         [

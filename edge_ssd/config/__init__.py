@@ -6,13 +6,12 @@
 
 from edge_ssd.config.loading import json_schema, load, parse
 from edge_ssd.config.reference import reference
-from edge_ssd.config.schema import AnySource, Config, GovernorOptions, PublisherOptions
+from edge_ssd.config.schema import AnySource, Config, GovernorOptions
 
 __all__ = [
     "AnySource",
     "Config",
     "GovernorOptions",
-    "PublisherOptions",
     "json_schema",
     "load",
     "parse",

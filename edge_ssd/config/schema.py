@@ -32,7 +32,7 @@ AnySource = Annotated[
     Field(discriminator="type"),
 ]
 
-PublisherOptions = Annotated[JsonLinesOptions | MqttOptions, Field(discriminator="type")]
+AnyPublisher = Annotated[JsonLinesOptions | MqttOptions, Field(discriminator="type")]
 
 
 class GovernorOptions(Options):
@@ -55,9 +55,9 @@ class Config(Options):
     model: ModelOptions = ModelOptions()
     preprocess: PreprocessOptions = PreprocessOptions()
     postprocess: PostprocessOptions = PostprocessOptions()
-    publishers: tuple[PublisherOptions, ...] = Field(default=(JsonLinesOptions(),), min_length=1)
+    publishers: tuple[AnyPublisher, ...] = Field(default=(JsonLinesOptions(),), min_length=1)
     stall_timeout_s: float = Field(default=10.0, gt=0, le=3600)
-    """A camera without a frame for so long is reopened; a recording ends, in seconds."""
+    """Seconds without a frame after which a camera is reopened; a recording ends."""
     governor: GovernorOptions = GovernorOptions()
 
     def make_source(self) -> Source:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import statistics
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,31 +20,28 @@ from edge_ssd.inference.tensors import ModelTensors, TensorInfo
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.types import Frame, Geometry, QuantizedTensor, RawHeads
 
+log = logging.getLogger(__name__)
+
+WINDOW = 50
+FACTOR = 3.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A frame as the model's input takes it.
-
-    tensor: (height, width, 3) of the input's dtype, owned.
-    geometry: where the frame lies in it.
-    """
+    """A frame as the model takes it: (height, width, 3) of the input's dtype, owned."""
 
     tensor: NDArray[Any]
     geometry: Geometry
 
 
 class InvokeLost(Exception):
-    """The inference failed, and the next one may be tried.
-
-    The frame in the input is lost; why has been logged.
-    """
+    """The inference failed and its frame is lost, as was logged; the next one may be tried."""
 
 
 class ModelFit:
     """What a model takes and gives, and that the engine can use it; nothing runs yet.
 
-    tensors: its input, box encodings and class scores.
-    Raises ModelError when the model is not an SSD.
+    tensors: its input, box encodings and class scores. Raises ModelError for another model.
     """
 
     def __init__(self, spec: ModelSpec, model: ModelTensors, resize: str = "stretch") -> None:
@@ -71,9 +71,9 @@ class Backend(ModelFit, ABC):
     ``prepare`` may run in any thread; the rest belongs to one, which calls ``open`` before
     all else and ``close`` at the end. Raises ModelError when the model is not an SSD.
 
-    trouble: what is not as it was configured, in words; any thread may read it.
-    invoke_deadline_s: a longer ``invoke`` is to be treated as hung by who waits for it; None
-        where the backend sees to that itself.
+    trouble: what differs from the configuration, in words; any thread may read it.
+    invoke_deadline_s: the caller treats a longer ``invoke`` as hung; None where the backend does so
+        itself.
     """
 
     trouble: str | None = None
@@ -92,29 +92,67 @@ class Backend(ModelFit, ABC):
         """Give the device back."""
 
     def wait_ready(self, timeout_s: float) -> bool:
-        """Return whether ``invoke`` is possible now, or within the time given.
-
-        Raises DeviceError when it never will.
-        """
+        """Return whether ``invoke`` is possible in this time. Raises DeviceError if never."""
         return True
 
-    @abstractmethod
     def set_frame(self, frame: Frame) -> Geometry:
         """Resize and quantise a frame straight into the model's input, without a copy."""
+        return self.preprocess(frame, self.input_view())
 
-    @abstractmethod
     def set_prepared(self, prepared: Prepared) -> Geometry:
         """Copy a prepared frame into the model's input."""
+        self.input_view()[...] = prepared.tensor
+        return prepared.geometry
+
+    def raw_heads(self, boxes: NDArray[Any], scores: NDArray[Any]) -> RawHeads:
+        """Return owned outputs, as the interpreter shapes them, as heads."""
+        return RawHeads(_quantized(self.heads.boxes, boxes), _quantized(self.heads.scores, scores))
+
+    @abstractmethod
+    def input_view(self) -> NDArray[Any]:
+        """Return the model's input, (height, width, 3); no view of it may outlive an ``invoke``."""
 
     @abstractmethod
     def invoke(self) -> RawHeads:
-        """Run the model on its input; the heads are copies, free to go to another thread.
-
-        Raises InvokeLost.
-        """
+        """Run the model on its input; the heads are owned copies. Raises InvokeLost."""
 
 
-def quantized(head: TensorInfo, values: NDArray[Any]) -> QuantizedTensor:
+class DriftWatch:
+    """Notices that inference became slow: the USB Edge TPU has no temperature sensor.
+
+    Compares the median of the last 50 inferences with that of the first 50, and warns once. The
+    first ``warm_up`` do not count: they load caches and, on a stick, the model.
+    """
+
+    def __init__(self, warm_up: int = 10) -> None:
+        self._skip = warm_up
+        self._usual: float | None = None
+        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._warned = False
+
+    def note(self, milliseconds: float) -> None:
+        """Note how long one inference took."""
+        if self._skip:
+            self._skip -= 1
+            return
+        self._recent.append(milliseconds)
+        if self._warned or len(self._recent) < WINDOW:
+            return
+        median = statistics.median(self._recent)
+        self._recent.clear()
+        if self._usual is None:
+            self._usual = median
+        elif median > FACTOR * self._usual:
+            self._warned = True
+            log.warning(
+                "inference takes %.1f ms and took %.1f ms at first; an Edge TPU that is hot, "
+                "short of power or on a USB 2 link slows down",
+                median,
+                self._usual,
+            )
+
+
+def _quantized(head: TensorInfo, values: NDArray[Any]) -> QuantizedTensor:
     """Return a head's values, as the interpreter shapes them, as (N, columns)."""
     shaped = values.reshape(head.rows, head.columns)
     return QuantizedTensor(shaped, head.scale or 1.0, head.zero_point)

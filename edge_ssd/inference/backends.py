@@ -18,39 +18,28 @@ from edge_ssd.models.spec import ModelSpec
 def make_backend(model: ModelOptions, preprocess: PreprocessOptions | None = None) -> Backend:
     """Return what runs a model, loaded, or described until ``open`` takes its device.
 
-    Raises ConfigError for a model that does not fit its delegate, ModelError,
-    RuntimeMissingError.
+    Raises ConfigError for a model that its delegate does not fit, ModelError, RuntimeMissingError.
     """
     spec = load(model.name, model.labels)
     if model.delegate:
         _check_compiled(spec, model)
     resize = (preprocess or PreprocessOptions()).resize
-    backend: Backend
-    if model.isolation == "process":
-        backend = SubprocessBackend(spec, model, resize)
-    elif model.delegate:
-        backend = EdgeTpuBackend(spec, model, resize)
-    else:
-        backend = CpuBackend(spec, model, resize)
-    if model.cpu_model:
-        try:
-            cpu = load(model.cpu_model, model.labels)
-            backend = FallbackBackend(backend, CpuBackend(cpu, model, resize))
-        except ModelError as error:
-            error.option = "cpu_model"
-            raise
-    return backend
+    in_process = EdgeTpuBackend if model.delegate else CpuBackend
+    kind = SubprocessBackend if model.isolation == "process" else in_process
+    backend = kind(spec, model, resize)
+    if not model.cpu_model:
+        return backend
+    try:
+        cpu = load(model.cpu_model, model.labels)
+        return FallbackBackend(backend, CpuBackend(cpu, model, resize))
+    except ModelError as error:
+        error.option = "cpu_model"
+        raise
 
 
 def _check_compiled(spec: ModelSpec, model: ModelOptions) -> None:
     data = spec.content or spec.path.read_bytes()
     if Graph(data).custom_operator(EDGETPU_OP) is None:
-        raise ConfigError(
-            [
-                Problem(
-                    "model.delegate",
-                    f"{model.name} holds nothing compiled for the Edge TPU",
-                    "give the file that edgetpu_compiler made of it, or set model.delegate to null",
-                )
-            ]
-        )
+        text = f"{model.name} holds nothing compiled for the Edge TPU"
+        remedy = "give the file that edgetpu_compiler made of it, or set model.delegate to null"
+        raise ConfigError([Problem("model.delegate", text, remedy)])

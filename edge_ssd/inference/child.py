@@ -18,8 +18,7 @@ from typing import IO
 
 import edge_ssd
 from edge_ssd.errors import DeviceError
-from edge_ssd.inference.child_main import FAILED, GO, Job
-from edge_ssd.inference.shared import Memory
+from edge_ssd.inference.child_main import FAILED, GO, Job, Memory, room_for
 from edge_ssd.processes import ending
 
 log = getLogger(__name__)
@@ -28,15 +27,13 @@ CHECK = (
     "with an Edge TPU, check its cable and power, and that libedgetpu fits the runtime "
     "(docs/coral.md)"
 )
+TIMEOUT_S = 30.0  # the first use of a stick takes some seconds, USB 2 and a large model more
 _END_S = 1.0
 _CHATTER = ("INFO:", "I ")  # TensorFlow Lite's and libedgetpu's
 
 
 class Child:
-    """One child process, from its start to its end. Belongs to one thread.
-
-    job: a pickled Job, for as many children as needed.
-    """
+    """One child process, from start to end, of a pickled Job. Belongs to one thread."""
 
     def __init__(self, job: Memory, shared: Memory) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -66,16 +63,20 @@ class Child:
         """Its process id."""
         return self._process.pid
 
-    def go(self) -> None:
-        """Ask for one inference; ``answered`` tells what became of it."""
+    def infer(self, doing: str, timeout_s: float) -> None:
+        """Do one inference. Raises as ``expect``."""
         with suppress(OSError):
             self._control.send(GO)
+        self.expect(doing, timeout_s)
+
+    def expect(self, doing: str, timeout_s: float) -> None:
+        """Wait until it is ready or done. Raises as ``answered``, and where ``doing`` hangs."""
+        if not self.answered(timeout_s):
+            self.end(0)
+            raise overdue(doing, timeout_s)
 
     def answered(self, timeout_s: float) -> bool:
-        """Return whether it is ready, or done, within the time given.
-
-        Raises the error it reports, or DeviceError that says how it ended.
-        """
+        """Return whether it is ready or done in time. Raises its error, or one with its ending."""
         if not self._poll.poll(max(timeout_s, 0) * 1000):
             return False
         try:
@@ -84,9 +85,12 @@ class Child:
             message = b""
         if message[:1] == FAILED:
             raise pickle.loads(message[1:])
-        if not message:
-            raise self._ending()
-        return True
+        if message:
+            return True
+        self.end()
+        code = self._process.poll()
+        remedy = "see dmesg: out of memory?" if code == -signal.SIGKILL else CHECK
+        raise DeviceError(f"the inference process {ending(code, *self._said)}", remedy)
 
     def end(self, timeout_s: float = _END_S) -> None:
         """Let it end by itself within the time given, else kill it. Does nothing twice."""
@@ -95,16 +99,10 @@ class Child:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            # A process inside a driver dies only when that returns; nobody waits for it here.
+            # A process inside a driver dies only when that returns: it is not waited for.
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_S)
         self._reader.join(_END_S)
-
-    def _ending(self) -> DeviceError:
-        self.end()
-        code = self._process.poll()
-        remedy = "see dmesg: out of memory?" if code == -signal.SIGKILL else CHECK
-        return DeviceError(f"the inference process {ending(code, *self._said)}", remedy)
 
     def _read(self, stream: IO[bytes]) -> None:
         with stream:
@@ -116,14 +114,19 @@ class Child:
                     log.debug("child %d: %s", self.pid, text)
 
 
+def probe(job: Job, timeout_s: float = TIMEOUT_S) -> None:
+    """Load the model and infer once, on zeros.
+
+    Raises ModelError, and DeviceError where it is refused, crashes (with the signal) or hangs.
+    """
+    child = Child(Memory(pickle.dumps(job)), room_for(job.tensors))
+    try:
+        child.expect("loading the model", timeout_s)
+        child.infer("the first inference", timeout_s)
+    finally:
+        child.end()
+
+
 def overdue(doing: str, seconds: float) -> DeviceError:
     """Return the error of a child that does not answer."""
     return DeviceError(f"{doing} did not end within {seconds:g} s", CHECK)
-
-
-def pack(job: Job) -> Memory:
-    """Return a job as children take it."""
-    pickled = pickle.dumps(job)
-    memory = Memory(len(pickled))
-    memory.map[:] = pickled
-    return memory

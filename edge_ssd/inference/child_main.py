@@ -18,14 +18,17 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_ssd.errors import DeviceError, EdgeSsdError
 from edge_ssd.inference.delegate import load
-from edge_ssd.inference.runtime import Interpreter, import_runtime, make_interpreter
-from edge_ssd.inference.shared import views
+from edge_ssd.inference.runtime import Interpreter, import_runtime, load_interpreter
 from edge_ssd.inference.tensors import TensorInfo
 from edge_ssd.models.spec import ModelSpec
 
@@ -33,8 +36,7 @@ if TYPE_CHECKING:
     from edge_ssd.inference.options import ModelOptions
 
 GO, READY, DONE, FAILED = b"g", b"r", b"d", b"f"
-ORPHAN_S = 2.0
-"""How long an orphan may take to end by itself, in seconds."""
+ORPHAN_S = 2.0  # how long an orphan may take to end by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,41 @@ class Job:
         return cls(spec, tensors, options.runtime, options.threads, library, arguments)
 
     def load(self) -> Interpreter:
-        """Return the model's interpreter, with the delegate where one is wanted.
-
-        Raises DeviceError, ModelError, RuntimeMissingError.
-        """
+        """Return the interpreter. Raises DeviceError, ModelError, RuntimeMissingError."""
         delegates = []
         if self.library:
             runtime = import_runtime(self.runtime)
             delegates = [load(self.library, self.arguments or {}, runtime)]
-        return make_interpreter(self.spec, self.runtime, self.threads, delegates)
+        return load_interpreter(self.spec, self.runtime, self.threads, delegates, quiet=False)
+
+
+class Memory:
+    """Anonymous memory that a child process gets as an open file. content: what it holds."""
+
+    def __init__(self, content: bytes) -> None:
+        self.file = os.memfd_create("edge-ssd")
+        os.ftruncate(self.file, len(content))
+        self.map = mmap.mmap(self.file, len(content))
+        self.map[:] = content
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):
+            os.close(self.file)
+
+
+def room_for(tensors: Sequence[TensorInfo]) -> Memory:
+    """Return memory for these tensors."""
+    return Memory(bytes(sum(tensor.size * tensor.dtype.itemsize for tensor in tensors) or 1))
+
+
+def views(memory: mmap.mmap, tensors: Sequence[TensorInfo]) -> list[NDArray[Any]]:
+    """Return the memory as one array per tensor, one after another."""
+    arrays, offset = [], 0
+    for tensor in tensors:
+        flat = np.frombuffer(memory, tensor.dtype, tensor.size, offset)
+        arrays.append(flat.reshape(tensor.shape))
+        offset += flat.nbytes
+    return arrays
 
 
 def serve(control: socket.socket, job: Job, shared: mmap.mmap) -> None:

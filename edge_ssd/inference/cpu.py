@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from edge_ssd.inference.backend import Backend, Prepared, quantized
+from typing import Any
+
+from numpy.typing import NDArray
+
+from edge_ssd.inference.backend import Backend
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.runtime import load_interpreter
 from edge_ssd.inference.tensors import of_interpreter
 from edge_ssd.models.spec import ModelSpec
-from edge_ssd.types import Frame, Geometry, RawHeads
+from edge_ssd.types import RawHeads
 
 
 class CpuBackend(Backend):
-    """A model loaded in this process; its delegate is a subclass's business.
+    """A model loaded in this process, without a delegate.
 
-    allocate: without it the model is described only, for a class that loads it another way.
-    Raises ModelError when the file cannot be run or is not an SSD, RuntimeMissingError when
-    no runtime can run it.
+    allocate: without it the model is only described. Raises ModelError when the file cannot be
+    run or is not an SSD, RuntimeMissingError when no runtime can run it.
     """
 
     def __init__(
@@ -25,23 +28,17 @@ class CpuBackend(Backend):
         resize: str = "stretch",
         allocate: bool = True,
     ) -> None:
-        options = options or ModelOptions()
-        self.interpreter = load_interpreter(spec, options.runtime, options.threads, allocate)
-        self.invoke_deadline_s = options.invoke_deadline_s
+        run = options or ModelOptions()
+        self.interpreter = load_interpreter(spec, run.runtime, run.threads, allocate=allocate)
+        self.invoke_deadline_s = run.invoke_deadline_s
         super().__init__(spec, of_interpreter(self.interpreter), resize)
 
-    def set_frame(self, frame: Frame) -> Geometry:
-        # A view of a tensor held during invoke() makes it raise: none outlives its line.
-        return self.preprocess(frame, self.interpreter.tensor(self.tensors[0].index)()[0])
-
-    def set_prepared(self, prepared: Prepared) -> Geometry:
-        self.interpreter.tensor(self.tensors[0].index)()[0] = prepared.tensor
-        return prepared.geometry
+    def input_view(self) -> NDArray[Any]:
+        # A view of a tensor held during invoke() makes it raise.
+        return self.interpreter.tensor(self.tensors[0].index)()[0, ...]
 
     def invoke(self) -> RawHeads:
         self.interpreter.invoke()
-        boxes, scores = self.heads.boxes, self.heads.scores
-        return RawHeads(
-            quantized(boxes, self.interpreter.get_tensor(boxes.index)),
-            quantized(scores, self.interpreter.get_tensor(scores.index)),
-        )
+        _, boxes, scores = (tensor.index for tensor in self.tensors)
+        get = self.interpreter.get_tensor
+        return self.raw_heads(get(boxes), get(scores))

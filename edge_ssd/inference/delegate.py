@@ -1,4 +1,4 @@
-"""The Edge TPU's delegate: what libedgetpu is asked for, and why it says no."""
+"""The Edge TPUs of this machine, and their delegate: what libedgetpu is asked, and why it fails."""
 
 from __future__ import annotations
 
@@ -6,16 +6,42 @@ import ctypes
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edge_ssd.errors import DeviceError
 from edge_ssd.holders import holders
-from edge_ssd.inference.tpus import NOT_FOUND, PLUG_IN, find
 
-RETRIES = 3
-RETRY_S = 1.0
-"""The first use resets a stick, which comes back under its other id within seconds."""
+# The first use resets a stick, which comes back under its other id within seconds.
+RETRIES, RETRY_S = 3, 1.0
+USB_IDS = ("1a6e:089a", "18d1:9302")
+"""A stick takes its second id when libedgetpu first loads its firmware: udev needs both."""
+NOT_FOUND = f"none is on USB ({' or '.join(USB_IDS)}) or PCIe (/dev/apex_0)"
+PLUG_IN = "plug it in; check its cable and power, and that lsusb shows it"
+
+
+@dataclass(frozen=True, slots=True)
+class Tpu:
+    """One Edge TPU.
+
+    name: ``USB 18d1:9302`` or ``PCIe apex_0``.
+    node: the device file that a process must be allowed to write.
+    speed_mbps: the USB link's; 5000 is USB 3, 480 is USB 2; None on PCIe.
+    max_power: what it may draw of the USB port, as the kernel has it: ``500mA``.
+    """
+
+    name: str
+    node: Path
+    speed_mbps: int | None = None
+    max_power: str = ""
+
+
+def find(root: Path = Path("/")) -> list[Tpu]:
+    """Return every Edge TPU that the kernel knows; ``root`` holds ``sys`` and ``dev``."""
+    usb = [_usb(root, entry.parent) for entry in root.glob("sys/bus/usb/devices/*/idVendor")]
+    pci = [Tpu(f"PCIe {node.name}", node) for node in sorted(root.glob("dev/apex_*"))]
+    return [tpu for tpu in usb if tpu] + pci
 
 
 def load(
@@ -45,10 +71,7 @@ def load(
 
 
 def check_library(library: str) -> None:
-    """Raise DeviceError unless a library can be loaded and is a delegate.
-
-    The runtime prints a traceback of its own for a missing file.
-    """
+    """Raise DeviceError unless a library is a delegate: the runtime would print a traceback."""
     try:
         loaded = ctypes.CDLL(library)
     except OSError as error:
@@ -90,3 +113,18 @@ def _refusal(library: str, arguments: Mapping[str, str], reason: str, root: Path
         "unplug it and plug it in again; use a USB 3 port and a supply that gives it 900 mA; "
         "check model.delegate_device",
     )
+
+
+def _usb(root: Path, folder: Path) -> Tpu | None:
+    def read(name: str) -> str:
+        return (folder / name).read_text().strip()
+
+    try:
+        usb_id = f"{read('idVendor')}:{read('idProduct')}"
+        if usb_id not in USB_IDS:
+            return None
+        node = root / f"dev/bus/usb/{int(read('busnum')):03d}/{int(read('devnum')):03d}"
+        power = read("bMaxPower") if (folder / "bMaxPower").exists() else ""
+        return Tpu(f"USB {usb_id}", node, int(float(read("speed"))), power)
+    except (OSError, ValueError):  # it is being unplugged at this moment
+        return None

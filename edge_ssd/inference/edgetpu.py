@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 
 from edge_ssd.errors import DeviceError, EdgeSsdError
+from edge_ssd.inference.backend import DriftWatch
+from edge_ssd.inference.child import probe
 from edge_ssd.inference.child_main import Job
 from edge_ssd.inference.cpu import CpuBackend
-from edge_ssd.inference.drift import DriftWatch
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.owner_lock import OwnerLock
-from edge_ssd.inference.probe import probe
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.types import RawHeads
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 
 from edge_ssd.errors import ModelError
 from edge_ssd.inference.tensors import TensorInfo
 
-READABLE = (np.uint8, np.int8, np.float32)
-"""The types of inputs and outputs that the engine knows."""
+READABLE = (np.uint8, np.int8, np.float32)  # the engine's types of inputs and outputs
 _BOX_WORDS = ("box", "loc", "squeeze", "encoding")
 _SCORE_WORDS = ("score", "class", "conf", "prob")
 _NAME_THEM = 'name them in a manifest beside the model: "heads": {"boxes": ..., "scores": ...}'
@@ -33,10 +33,14 @@ class Heads:
 def resolve(outputs: Sequence[TensorInfo], names: tuple[str, str] | None = None) -> Heads:
     """Return the heads among a model's outputs; their order does not matter.
 
-    names: the (boxes, scores) outputs' names, where the model's manifest or op tells them.
+    names: the (boxes, scores) outputs' names, where the model's manifest or op has them.
     Raises ModelError that lists the outputs when no pair, or more than one, fits.
     """
-    pairs = _pairs([output for output in outputs if _fits(output)])
+    pairs = [
+        Heads(boxes, scores)
+        for boxes, scores in permutations(filter(_fits, outputs), 2)
+        if boxes.columns == 4 and boxes.rows == scores.rows
+    ]
     listed = describe(outputs)
     if not pairs:
         raise ModelError(
@@ -84,25 +88,15 @@ def _fits(output: TensorInfo) -> bool:
     return simple and output.shape[0] == 1 and output.rows > 1 and output.columns > 0
 
 
-def _pairs(outputs: Sequence[TensorInfo]) -> list[Heads]:
-    """Return every two outputs whose shapes belong together."""
-    return [
-        Heads(boxes, scores)
-        for boxes in outputs
-        for scores in outputs
-        if boxes is not scores and boxes.columns == 4 and boxes.rows == scores.rows
-    ]
-
-
 def _named_so(pairs: list[Heads]) -> list[Heads]:
-    """Return the pairs whose signature says which is which; else those whose tensors do."""
+    """Return the pair that is named so in the signature, else by its tensors; else all pairs."""
     for which in (0, -1):
-        told = [
+        named = [
             pair
             for pair in pairs
             if any(word in _names(pair.boxes)[which].lower() for word in _BOX_WORDS)
             and any(word in _names(pair.scores)[which].lower() for word in _SCORE_WORDS)
         ]
-        if len(told) == 1:
-            return told
+        if len(named) == 1:
+            return named
     return pairs

@@ -66,7 +66,7 @@ class ModelOptions(Options):
     """The Edge TPU's library: a name the system finds, or a path."""
     delegate_options: EdgeTpuOptions = EdgeTpuOptions()
     on_delegate_failure: Literal["error", "cpu"] = "error"
-    """When the Edge TPU fails for good: end with the error, or go on with `cpu_model`."""
+    """When the Edge TPU fails permanently: end with the error, or go on with `cpu_model`."""
     cpu_model: str | None = None
     """The model before its compilation for the Edge TPU, for `on_delegate_failure: cpu`."""
 
@@ -91,11 +91,7 @@ class ModelOptions(Options):
                 "on_delegate_failure: cpu needs the file it was compiled from",
                 cpu and tpu and not self.cpu_model,
             ),
-            (
-                "cpu_model",
-                "is used with on_delegate_failure: cpu only",
-                self.cpu_model and not cpu,
-            ),
+            ("cpu_model", "is used with on_delegate_failure: cpu only", self.cpu_model and not cpu),
         ]
         found = [
             InitErrorDetails(type=PydanticCustomError("options", text), loc=(option,), input=self)
@@ -119,21 +115,21 @@ class ModelOptions(Options):
             instead="the model runs on the CPU",
             exit_code=69,
         )
-        connected, probed = self._look("edgetpu", "connected"), self._look("edgetpu", "probed")
+        connected, probed = self._look("connected"), self._look("probed")
         return (
-            Check("runtime", self._look("model", "runtime"), "runtime", exit_code=69, limit_s=60),
-            Check("model", self._look("model", "model"), "name", limit_s=60),
+            Check("runtime", self._look("runtime"), "runtime", exit_code=69, limit_s=60),
+            Check("model", self._look("model"), "name", limit_s=60),
             edgetpu("edge tpu", connected, "delegate_device", outside=True),
-            edgetpu("libedgetpu", self._look("edgetpu", "library"), "delegate_library"),
-            edgetpu("udev rules", self._look("edgetpu", "udev_rules"), "delegate_device"),
+            edgetpu("libedgetpu", self._look("library"), "delegate_library"),
+            edgetpu("udev rules", self._look("udev_rules"), "delegate_device"),
             edgetpu("delegate probe", probed, "delegate", outside=True, limit_s=90),
         )
 
-    def _look(self, subject: str, function: str) -> Callable[[System], Finding]:
+    def _look(self, function: str) -> Callable[[System], Finding]:
         """Return a look whose module is imported when it runs: what that imports may be broken."""
 
         def look(system: System) -> Finding:
-            module: Any = import_module(f"edge_ssd.inference.{subject}_checks")
+            module: Any = import_module("edge_ssd.inference.checks")
             finding: Finding = getattr(module, function)(self, system)
             return finding
 

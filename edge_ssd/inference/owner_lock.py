@@ -13,7 +13,7 @@ from edge_ssd.holders import named
 
 
 class OwnerLock:
-    """Tells other processes of this package that an Edge TPU is in use.
+    """Locks an Edge TPU against other processes of this package.
 
     A numbered device of one kind (``usb:1``) is locked by itself; any other name may mean
     every device, and locks all of them. The kernel drops the lock when its process ends.
@@ -67,12 +67,12 @@ class OwnerLock:
 def lock_folders() -> list[Path]:
     """Return where locks go, the first choice first: all services share the first one."""
     runtime = os.environ.get("RUNTIME_DIRECTORY", "")
-    told = [Path(folder) for folder in runtime.split(":") if folder]
-    return [Path("/run/lock/edge-ssd"), *told, Path(tempfile.gettempdir())]
+    given = [Path(folder) for folder in runtime.split(":") if folder]
+    return [Path("/run/lock/edge-ssd"), *given, Path(tempfile.gettempdir())]
 
 
 def _owners(file: int) -> list[int]:
-    """Return the processes that hold a flock on an open file, as /proc/locks tells it."""
+    """Return the processes that hold a flock on an open file, as /proc/locks lists them."""
     wanted = str(os.fstat(file).st_ino)
     owners = set()
     with suppress(OSError):

@@ -42,11 +42,7 @@ class InputTensor:
 
 
 class Preprocessor:
-    """Turns frames into input tensors; holds no state between frames.
-
-    resize: ``stretch`` fills the input and changes the aspect ratio, as SSD models are
-        trained; ``letterbox`` keeps it and pads with the mean colour.
-    """
+    """Turns frames into input tensors, without state; ``letterbox`` pads with the mean colour."""
 
     def __init__(
         self, tensor: InputTensor, normalization: InputNormalization, resize: str = "stretch"
@@ -61,10 +57,7 @@ class Preprocessor:
         self._identity = tensor.dtype == np.uint8 and np.array_equal(self.table, np.arange(256))
 
     def __call__(self, frame: Frame, out: NDArray[Any]) -> Geometry:
-        """Write the frame into ``out``, (height, width, 3) of the input's dtype; RGB.
-
-        Returns where the frame lies in the input.
-        """
+        """Write the frame as RGB into ``out``, (height, width, 3) of the input's dtype."""
         direct = out.dtype != np.float32 and out.flags.c_contiguous
         pixels = out.view(np.uint8) if direct else np.empty(out.shape, np.uint8)
         frame = interleaved(frame)

@@ -1,4 +1,4 @@
-"""One seam over the TensorFlow Lite runtimes: ai-edge-litert and tflite-runtime."""
+"""One interface to the TensorFlow Lite runtimes: ai-edge-litert and tflite-runtime."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import importlib
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,10 +19,7 @@ from edge_ssd.models.spec import ModelSpec
 log = logging.getLogger(__name__)
 
 # In the order of preference: litert is the faster one on every model measured.
-MODULES = {
-    "litert": "ai_edge_litert.interpreter",
-    "tflite-runtime": "tflite_runtime.interpreter",
-}
+MODULES = {"litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.interpreter"}
 PACKAGES = {"litert": "ai-edge-litert", "tflite-runtime": "tflite-runtime"}
 
 
@@ -37,7 +34,7 @@ class Interpreter(Protocol):
     def invoke(self) -> None: ...
     def get_tensor(self, index: int) -> NDArray[Any]: ...
     def set_tensor(self, index: int, value: NDArray[Any]) -> None: ...
-    def tensor(self, index: int) -> Any: ...
+    def tensor(self, index: int) -> Callable[[], NDArray[Any]]: ...
 
 
 def installed() -> list[str]:
@@ -47,74 +44,63 @@ def installed() -> list[str]:
 
 
 def choose(runtime: str) -> str:
-    """Return the runtime that ``runtime`` means (``auto`` is the first that can work).
-
-    Raises RuntimeMissingError when it is not installed, or does not fit the numpy here.
-    """
+    """Return the runtime meant (``auto``: the first that can work). Raises RuntimeMissingError."""
     found = installed()
-    if runtime != "auto":
-        if runtime not in found:
-            raise RuntimeMissingError(
-                f"the runtime {runtime} is not installed",
-                f"pip install {PACKAGES[runtime]}, or set model.runtime to auto",
-            )
-        _check_numpy(runtime)
-        return runtime
-    if not found:
+    if runtime == "auto" and not found:
         raise RuntimeMissingError(
             "no TensorFlow Lite runtime is installed",
             "pip install ai-edge-litert (or tflite-runtime on 32-bit, Python 3.11 or older)",
         )
-    _check_numpy(found[0])
-    return found[0]
+    name = found[0] if runtime == "auto" else runtime
+    if name not in found:
+        raise RuntimeMissingError(
+            f"the runtime {name} is not installed",
+            f"pip install {PACKAGES[name]}, or set model.runtime to auto",
+        )
+    # tflite-runtime's extension was built for numpy 1 and does not declare it: with numpy 2
+    # the import works and Interpreter() raises SystemError.
+    if name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
+        raise RuntimeMissingError(
+            f"tflite-runtime needs numpy older than 2, and numpy {np.__version__} is installed",
+            "pip install 'numpy<2', or pip install ai-edge-litert and set model.runtime to auto",
+        )
+    return name
 
 
 def clamp_threads(threads: int | None) -> int:
     """Return how many threads to use: never more than the CPUs this process may run on."""
     available = len(os.sched_getaffinity(0))
     if threads is not None and threads > available:
-        log.warning("model.threads is %d, but %d CPUs are available: %d used",
-                    threads, available, available)  # fmt: skip
+        text = "model.threads is %d, but %d CPUs are available: %d used"
+        log.warning(text, threads, available, available)
     return min(threads or available, available)
 
 
 def load_interpreter(
-    spec: ModelSpec, runtime: str = "auto", threads: int | None = 1, allocate: bool = True
-) -> Interpreter:
-    """Return an interpreter; what the runtime prints of itself goes to the debug log.
-
-    allocate: without it the model can be described and not run, which needs no delegate.
-    Raises RuntimeMissingError when no runtime can be used, ModelError when the file cannot
-    be run by it.
-    """
-    with _stderr_to_log():
-        return make_interpreter(spec, runtime, threads, allocate=allocate)
-
-
-def make_interpreter(
     spec: ModelSpec,
     runtime: str = "auto",
     threads: int | None = 1,
     delegates: Sequence[Any] = (),
     allocate: bool = True,
+    quiet: bool = True,
 ) -> Interpreter:
-    """Return an interpreter with the delegates given; stderr is left as it is.
+    """Return an interpreter with the delegates given.
 
-    Raises what load_interpreter does.
+    allocate: without it the model can be described and not run, which needs no delegate.
+    quiet: what the runtime prints of itself goes to the debug log.
+    Raises RuntimeMissingError when no runtime can be used, ModelError for a file it cannot run.
     """
-    module = import_runtime(runtime)
-    source: dict[str, Any] = (
-        {"model_content": spec.content} if spec.content else {"model_path": str(spec.path)}
-    )
-    if delegates:
-        source["experimental_delegates"] = list(delegates)
-    try:
-        interpreter: Interpreter = module.Interpreter(**source, num_threads=clamp_threads(threads))
-        if allocate:
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise _explain(spec, str(error)) from None
-    return interpreter
+    model = {"model_content": spec.content} if spec.content else {"model_path": str(spec.path)}
+    extra = {"experimental_delegates": list(delegates)} if delegates else {}
+    with _stderr_to_log() if quiet else nullcontext():
+        make = import_runtime(runtime).Interpreter
+        try:
+            found: Interpreter = make(**model, **extra, num_threads=clamp_threads(threads))
+            if allocate:
+                found.allocate_tensors()
+            return found
+        except (ValueError, RuntimeError) as error:
+            raise _explain(spec, str(error)) from None
 
 
 @contextmanager
@@ -139,10 +125,7 @@ def _stderr_to_log() -> Iterator[None]:
 
 
 def import_runtime(runtime: str) -> Any:
-    """Return the interpreter module of a runtime; with ``auto``, the first that imports.
-
-    Raises RuntimeMissingError.
-    """
+    """Return the module of a runtime; ``auto`` is the first that imports. Raises as ``choose``."""
     name = choose(runtime)
     try:
         return importlib.import_module(MODULES[name])
@@ -157,16 +140,6 @@ def import_runtime(runtime: str) -> Any:
         ) from None
 
 
-def _check_numpy(runtime: str) -> None:
-    # tflite-runtime's extension was built for numpy 1 and does not declare it: with numpy 2
-    # the import works and Interpreter() raises SystemError.
-    if runtime == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
-        raise RuntimeMissingError(
-            f"tflite-runtime needs numpy older than 2, and numpy {np.__version__} is installed",
-            "pip install 'numpy<2', or pip install ai-edge-litert and set model.runtime to auto",
-        )
-
-
 def _explain(spec: ModelSpec, reason: str) -> ModelError:
     # The inference process starts sooner without it.
     from edge_ssd.models.graph import EDGETPU_OP  # noqa: PLC0415
@@ -178,7 +151,7 @@ def _explain(spec: ModelSpec, reason: str) -> ModelError:
             "_edgetpu in its name)",
             spec.path,
         )
-    first = reason.strip().splitlines()[0] if reason.strip() else "no reason given"
+    first = next(iter(reason.strip().splitlines()), "no reason given")
     return ModelError(
         f"cannot be run: {first}", "the file is damaged, or needs a newer runtime", spec.path
     )

@@ -1,25 +1,26 @@
-"""The subprocess backend: a crash of the model costs a frame, and never the camera."""
+"""The subprocess backend: a crash of the model costs one frame."""
 
 from __future__ import annotations
 
 import logging
+import pickle
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
+
+from numpy.typing import NDArray
 
 from edge_ssd.errors import DeviceError, EdgeSsdError
-from edge_ssd.inference.backend import Backend, InvokeLost, Prepared, quantized
-from edge_ssd.inference.child import Child, overdue, pack
-from edge_ssd.inference.child_main import Job
-from edge_ssd.inference.drift import DriftWatch
+from edge_ssd.inference.backend import Backend, DriftWatch, InvokeLost
+from edge_ssd.inference.child import TIMEOUT_S, Child, overdue
+from edge_ssd.inference.child_main import Job, Memory, room_for, views
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.owner_lock import OwnerLock
-from edge_ssd.inference.probe import TIMEOUT_S
 from edge_ssd.inference.runtime import load_interpreter
-from edge_ssd.inference.shared import room_for, views
 from edge_ssd.inference.tensors import of_interpreter
 from edge_ssd.models.spec import ModelSpec
-from edge_ssd.types import Frame, Geometry, RawHeads
+from edge_ssd.types import RawHeads
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +35,7 @@ class SubprocessBackend(Backend):
     A child that ends, fails or takes longer than the deadline is replaced: the frame in its
     input is lost (InvokeLost). The first replacement starts at once, the next ones after
     0.5 s, 1 s, 2 s; the fifth death within a minute is a DeviceError.
-
-    load_deadline_s: from a child's start until it can infer.
-    Raises what CpuBackend raises.
+    load_deadline_s: from a child's start until it can infer. Raises what CpuBackend raises.
     """
 
     def __init__(
@@ -50,8 +49,9 @@ class SubprocessBackend(Backend):
         described = load_interpreter(spec, options.runtime, options.threads, allocate=False)
         super().__init__(spec, of_interpreter(described), resize)
         self._shared = room_for(self.tensors)
-        self._image, self._boxes, self._scores = views(self._shared.map, self.tensors)
-        self._job = pack(Job.of(spec, self.tensors, options))
+        image, self._boxes, self._scores = views(self._shared.map, self.tensors)
+        self._image: NDArray[Any] = image[0]
+        self._job = Memory(pickle.dumps(Job.of(spec, self.tensors, options)))
         self._deadline_s, self._load_deadline_s = options.invoke_deadline_s, load_deadline_s
         self._lock = OwnerLock(options.delegate_device) if options.delegate else None
         self._clock = clock
@@ -60,11 +60,6 @@ class SubprocessBackend(Backend):
         self._ready = False
         self._start_at = self._started_at = 0.0
         self._deaths: deque[float] = deque(maxlen=MAX_DEATHS)
-
-    @property
-    def child_pid(self) -> int | None:
-        """The id of the inference process, while there is one."""
-        return self._child.pid if self._child else None
 
     def open(self) -> None:
         if self._lock:
@@ -99,34 +94,26 @@ class SubprocessBackend(Backend):
         except EdgeSsdError as error:
             self._replace(error)
             return False
-        log.warning("inference runs again, %.2f s after it failed", self._since_death_s())
+        failed_s = self._clock() - self._deaths[-1]
+        log.warning("inference runs again, %.2f s after it failed", failed_s)
         return True
 
-    def set_frame(self, frame: Frame) -> Geometry:
-        return self.preprocess(frame, self._image[0])
-
-    def set_prepared(self, prepared: Prepared) -> Geometry:
-        self._image[0] = prepared.tensor
-        return prepared.geometry
+    def input_view(self) -> NDArray[Any]:
+        return self._image
 
     def invoke(self) -> RawHeads:
         while not self.wait_ready(_POLL_S):
             pass
         assert self._child
         begun = self._clock()
-        self._child.go()
         try:
-            if not self._child.answered(self._deadline_s):
-                raise overdue("an inference", self._deadline_s)
+            self._child.infer("an inference", self._deadline_s)
         except EdgeSsdError as error:
             self._replace(error, "; its frame is lost")
             raise InvokeLost from None
         if self._drift:
             self._drift.note((self._clock() - begun) * 1e3)
-        return RawHeads(
-            quantized(self.heads.boxes, self._boxes.copy()),
-            quantized(self.heads.scores, self._scores.copy()),
-        )
+        return self.raw_heads(self._boxes.copy(), self._scores.copy())
 
     def _start(self) -> None:
         self._started_at = self._clock()
@@ -158,6 +145,3 @@ class SubprocessBackend(Backend):
         log.warning("%s%s; restarting it%s", error, lost, f" in {delay_s:g} s" if delay_s else "")
         if not delay_s:
             self._start()
-
-    def _since_death_s(self) -> float:
-        return self._clock() - self._deaths[-1]

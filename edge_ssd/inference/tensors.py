@@ -1,4 +1,4 @@
-"""The tensors of a model, as an interpreter or the file tells of them."""
+"""The tensors of a model, as an interpreter or the file describes them."""
 
 from __future__ import annotations
 
@@ -67,18 +67,18 @@ class ModelTensors:
 
 
 def of_interpreter(interpreter: Interpreter) -> ModelTensors:
-    """Return what an interpreter tells of its model."""
+    """Return the tensors of an interpreter's model."""
     runners = map(interpreter.get_signature_runner, interpreter.get_signature_list())
     signatures = (
         {name: int(item["index"]) for name, item in runner.get_output_details().items()}
         for runner in runners
     )
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    return _named(map(_told, inputs), map(_told, outputs), signatures)
+    return _named(map(_described, inputs), map(_described, outputs), signatures)
 
 
 def of_graph(graph: Graph) -> ModelTensors:
-    """Return what an interpreter would tell of a model; nothing runs. Raises ModelError."""
+    """Return what ``of_interpreter`` would; nothing runs. Raises ModelError."""
 
     def read(tensor: Tensor) -> TensorInfo:
         return TensorInfo(
@@ -95,7 +95,7 @@ def of_graph(graph: Graph) -> ModelTensors:
     return _named(map(read, graph.inputs), map(read, graph.outputs), signatures)
 
 
-def _told(details: Mapping[str, Any]) -> TensorInfo:
+def _described(details: Mapping[str, Any]) -> TensorInfo:
     quantization = details["quantization_parameters"]
     return TensorInfo(
         int(details["index"]),
@@ -113,10 +113,7 @@ def _named(
     outputs: Iterable[TensorInfo],
     signatures: Iterable[Mapping[str, int]],
 ) -> ModelTensors:
-    """Name the outputs as the first signature that has exactly them does.
-
-    signatures: the tensor index of each output, by name.
-    """
+    """Name the outputs as the first of ``signatures`` (index by name) with exactly them does."""
     outputs = tuple(outputs)
     indices = {tensor.index for tensor in outputs}
     fitting = (signature for signature in signatures if set(signature.values()) == indices)

@@ -1,4 +1,4 @@
-"""What `edge-ssd tune` found fastest here, and its use where the configuration says auto.
+"""What `edge-ssd tune` found fastest here, and its use where the configuration leaves it open.
 
 The file is made by ``remember`` and read at the start of the service, never written by it.
 """
@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import platform
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -29,10 +30,7 @@ SYSTEM = Path("/var/lib/edge-ssd/tuned.json")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """How one model runs fastest: on which runtime, with how many threads, from which file.
-
-    file: what was made of the model; None for the model's own. sha256: its fingerprint.
-    """
+    """How a model runs fastest. file: what was made of it, None for its own; with its sha256."""
 
     runtime: str
     threads: int
@@ -50,20 +48,12 @@ def state_file() -> Path:
 
 def machine() -> dict[str, Any]:
     """Return what a choice depends on: the board, its processors, and the runtimes."""
-    return {
-        "board": _board(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "runtimes": {
-            name: metadata.version(runtime.PACKAGES[name]) for name in runtime.installed()
-        },
-    }
+    runtimes = {name: metadata.version(runtime.PACKAGES[name]) for name in runtime.installed()}
+    return {"board": _board(), "cpus": len(os.sched_getaffinity(0)), "runtimes": runtimes}
 
 
 def fingerprint(path: Path) -> str:
-    """Return the sha256 of a model file, and of the manifest beside it where there is one.
-
-    Raises OSError.
-    """
+    """Return the sha256 of a model file and of any manifest beside it. Raises OSError."""
     found = hashlib.sha256()
     with path.open("rb") as file:
         for chunk in iter(lambda: file.read(1 << 20), b""):
@@ -78,7 +68,7 @@ def applied(options: ModelOptions, paths: tuple[Path, ...] | None = None) -> Mod
     """Return the options with the choice made for this model on this machine.
 
     Only where they leave it open: ``runtime: auto``, no number of threads, no delegate.
-    A choice of another machine, or whose file is gone or another, is not used, and the log says so.
+    A choice of another machine, or whose file is gone or another, is logged and not used.
     paths: where choices may be; the first file that is there counts.
     """
     if options.runtime != "auto" or options.threads is not None or options.delegate:
@@ -89,7 +79,7 @@ def applied(options: ModelOptions, paths: tuple[Path, ...] | None = None) -> Mod
     try:
         model = fingerprint(catalogue.find(options.name))
     except (ModelError, OSError):
-        return options  # whoever loads it says what is wrong
+        return options  # loading it reports what is wrong
     try:
         choice = _find(path, model)
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -144,10 +134,7 @@ def _find(path: Path, model: str) -> Choice | None:
 
 def _board() -> str:
     for place in ("/proc/device-tree/model", "/sys/class/dmi/id/product_name"):
-        try:
-            found = Path(place).read_text("utf-8", "replace").strip("\0\n ")
-        except OSError:
-            continue
-        if found:
-            return f"{found}, {platform.machine()}"
+        with suppress(OSError):
+            if found := Path(place).read_text("utf-8", "replace").strip("\0\n "):
+                return f"{found}, {platform.machine()}"
     return platform.machine()

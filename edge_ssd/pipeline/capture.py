@@ -11,7 +11,6 @@ from edge_ssd.channels import Channel, Closed
 from edge_ssd.errors import DeviceError
 from edge_ssd.inference.backend import Backend, Prepared
 from edge_ssd.pipeline.outage import Outage
-from edge_ssd.pipeline.pace import Pace
 from edge_ssd.pipeline.stats import Stats
 from edge_ssd.pipeline.worker import POLL_S
 from edge_ssd.sources.base import EndOfStream, Source
@@ -29,6 +28,28 @@ class Captured:
     preprocess_ms: float = 0.0
 
 
+class Pace:
+    """Admits frames at ``limit_fps``, which any thread may set, on average; all for None."""
+
+    def __init__(self) -> None:
+        self.limit_fps: float | None = None
+        self._due_s = 0.0
+
+    def admits(self, now_s: float) -> bool:
+        """Return whether a frame that came at ``now_s`` (monotonic seconds) is inferred."""
+        limit_fps = self.limit_fps
+        if limit_fps is None:
+            return True
+        if now_s < self._due_s:
+            return False
+        # Counted from when this frame was due, so that the limit is kept on average; an outage
+        # of the camera earns no extra frames.
+        period_s = 1 / limit_fps
+        self._due_s = (self._due_s if now_s - self._due_s < period_s else now_s) + period_s
+        return True
+
+
+@dataclass(eq=False)
 class Capture:
     """Owns the source. ``begin``, ``step`` and ``end`` run in the capture thread.
 
@@ -39,26 +60,19 @@ class Capture:
         counted. A recorded source has none.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        backend: Backend,
-        outbox: Channel[Captured],
-        stats: Stats,
-        stall_timeout_s: float,
-        clock_ns: Callable[[], int],
-    ) -> None:
-        self.source = source
+    source: Source
+    backend: Backend
+    outbox: Channel[Captured]
+    stats: Stats
+    stall_timeout_s: float
+    clock_ns: Callable[[], int]
+
+    def __post_init__(self) -> None:
         self.pace = Pace()
-        self._backend = backend
-        self._outbox = outbox
-        self._stats = stats
-        self._stall_timeout_s = stall_timeout_s
-        self._clock_ns = clock_ns
         self._stopping = threading.Event()
         self._open = False
         self._last_frame_s = 0.0
-        self.outage = Outage(source.name, self._now_s, self._stopping.wait)
+        self.outage = Outage(self.source.name, self._now_s, self._stopping.wait)
 
     def request_stop(self) -> None:
         """Take no more frames; any thread may call it."""
@@ -96,35 +110,33 @@ class Capture:
 
     def end(self) -> None:
         """Close the source; queued frames stay."""
-        self._outbox.close()
+        self.outbox.close()
         self.source.close()
 
     def _now_s(self) -> float:
-        return self._clock_ns() / 1e9
+        return self.clock_ns() / 1e9
 
     def _hand_over(self, frame: Frame) -> None:
         self._last_frame_s = self._now_s()
         self.outage.over()
-        self._stats.count(captured=1)
+        self.stats.count(captured=1)
         if self.source.live and not self.pace.admits(self._last_frame_s):
-            self._stats.count(dropped=1)
+            self.stats.count(dropped=1)
             return
+        captured = Captured(frame)
+        if not self.source.live:
+            begun = self.clock_ns()
+            prepared = self.backend.prepare(frame)
+            captured = Captured(frame, prepared, (self.clock_ns() - begun) / 1e6)
         try:
-            self._stats.count(dropped=self._outbox.put(self._prepare(frame)))
+            self.stats.count(dropped=self.outbox.put(captured))
         except Closed:
-            self._stats.count(dropped=1)
+            self.stats.count(dropped=1)
             raise
-
-    def _prepare(self, frame: Frame) -> Captured:
-        if self.source.live:
-            return Captured(frame)
-        begun = self._clock_ns()
-        prepared = self._backend.prepare(frame)
-        return Captured(frame, prepared, (self._clock_ns() - begun) / 1e6)
 
     def _check_stall(self) -> None:
         silent_s = self._now_s() - self._last_frame_s
-        if silent_s > self._stall_timeout_s:
+        if silent_s > self.stall_timeout_s:
             raise DeviceError(
                 f"{self.source.name}: no frame for {silent_s:.1f} s",
                 "check the camera and its cable, or raise stall_timeout_s",

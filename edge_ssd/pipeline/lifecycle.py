@@ -1,4 +1,4 @@
-"""The life of a pipeline: start, wait, stop. And the signals that ask for the stop."""
+"""The life of a pipeline: start, wait, stop; the signals that ask for it; and how fast it is."""
 
 from __future__ import annotations
 
@@ -7,39 +7,42 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
-from edge_ssd.pipeline.pipeline import Pipeline
-from edge_ssd.pipeline.publishing import check_delivered
+from edge_ssd.detector import Detector
+from edge_ssd.errors import PublishError
+from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.pipeline.worker import POLL_S
+from edge_ssd.publishers.base import Publisher
+from edge_ssd.sources.base import Source
+from edge_ssd.types import FrameResult, Timing
 
 
-def run_until_done(pipeline: Pipeline, tick: Callable[[], None] = lambda: None) -> bool:
-    """Run a pipeline to its source's end, or to the first SIGINT or SIGTERM.
-
-    Returns whether a signal ended it. tick: called every 0.2 s. Main thread only. Raises the
-    pipeline's error, and PublishError when the source came to its end and not every result could
-    be delivered.
-    """
+def run_until_done(pipeline: Pipeline) -> bool:
+    """Run a pipeline in the main thread to its end; return whether SIGINT or SIGTERM ended it."""
     with stop_on_signals(pipeline.request_stop) as received:
         pipeline.start()
-        return wait_until_done(pipeline, received, tick)
+        wait_until_done(pipeline, received)
+        return bool(received)
 
 
 def wait_until_done(
     pipeline: Pipeline, received: Sequence[int], tick: Callable[[], None] = lambda: None
-) -> bool:
-    """Wait for the end of a pipeline that was started, as ``run_until_done`` does.
+) -> None:
+    """Wait for the end of a pipeline that was started; stop it once a signal was received.
 
-    received: the signals, as ``stop_on_signals`` yields them.
+    received: the signals, as ``stop_on_signals`` yields them. tick: called every 0.2 s.
+    Raises the pipeline's error, and PublishError when the source came to its end and not every
+    result could be delivered.
     """
     while not pipeline.wait(POLL_S):
         if received:
             pipeline.stop()
             break
         tick()
-    if not received:
-        check_delivered(pipeline.stats)
-    return bool(received)
+    failed = sum(pipeline.stats.snapshot().failed.values())
+    if failed and not received:
+        raise PublishError(f"{failed} results could not be delivered", "see the warning above")
 
 
 @contextmanager
@@ -62,3 +65,38 @@ def stop_on_signals(request_stop: Callable[[], None]) -> Iterator[list[int]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def pipeline_fps(source: Source, detector: Detector, count: int) -> tuple[float, Timing]:
+    """Return the pipeline's frames per second, and its median times per stage.
+
+    Counted from the first result to the last of ``count``, at least two, which the recorded
+    source must have. Main thread only. Raises KeyboardInterrupt, and the pipeline's error.
+    """
+    finished = _FinishTimes(count)
+    pipeline = finished.pipeline = Pipeline(source, detector, [Outlet(finished)])
+    if run_until_done(pipeline):
+        raise KeyboardInterrupt
+    seconds = (finished.ns[count - 1] - finished.ns[0]) / 1e9
+    return (count - 1) / seconds, pipeline.stats.snapshot().timing
+
+
+def moving_shapes(count: int, **size: int) -> dict[str, Any]:
+    """Return the section of a source of moving shapes, without pauses; ``size`` is in pixels."""
+    return {"type": "synthetic", "live": False, "fps": None, "frame_limit": count} | size
+
+
+class _FinishTimes(Publisher):
+    """Keeps when each result was ready, and stops the pipeline once there are enough."""
+
+    name = "measuring"
+    pipeline: Pipeline
+
+    def __init__(self, wanted: int) -> None:
+        self.ns: list[int] = []
+        self._wanted = wanted
+
+    def publish(self, result: FrameResult) -> None:
+        self.ns.append(result.finished_ns)
+        if len(self.ns) >= self._wanted:
+            self.pipeline.request_stop()

@@ -1,7 +1,7 @@
 """The pipeline: capture, inference, postprocessing, and a thread for each publisher.
 
 A live source hands over its newest frame and the inference thread resizes it, so that a
-frame nobody infers costs nothing. A recorded source hands over every frame, so the capture
+frame that is not inferred costs nothing. A recorded source hands over every frame, so the capture
 thread resizes it while the one before is inferred.
 """
 
@@ -18,15 +18,13 @@ from edge_ssd.detector import Detector
 from edge_ssd.errors import DeviceError, PipelineError
 from edge_ssd.pipeline.capture import Capture, Captured
 from edge_ssd.pipeline.inference import Inference, Inferred
-from edge_ssd.pipeline.postprocessing import Postprocessing
-from edge_ssd.pipeline.publishing import Publishing
+from edge_ssd.pipeline.results import Postprocessing, Publishing
 from edge_ssd.pipeline.stats import Stats
 from edge_ssd.pipeline.worker import POLL_S, Worker
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.sources.base import Source
 
-STOP_S = 2.0
-"""How long a stop may take, in seconds."""
+STOP_S = 2.0  # how long a stop may take
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,10 +89,7 @@ class Pipeline:
             worker.start()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until every worker has ended; return whether that came in time.
-
-        Raises the error of the worker that failed.
-        """
+        """Return whether every worker has ended in this time. Raises a failed one's error."""
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         for worker in self.workers:
             while not worker.join(min(POLL_S, deadline - time.monotonic())):
@@ -109,10 +104,8 @@ class Pipeline:
     @property
     def outages(self) -> list[str]:
         """What the camera and the backend suffer from now, in words."""
-        reasons = (
-            self.capture.outage.reason, self.inference.outage.reason, self.backend.trouble,
-        )  # fmt: skip
-        return [reason for reason in reasons if reason]
+        outages = self.capture.outage.reason, self.inference.outage.reason
+        return [reason for reason in (*outages, self.backend.trouble) if reason]
 
     def request_stop(self) -> None:
         """Ask the capture thread to take no more frames; those in the queues are finished."""
@@ -121,8 +114,7 @@ class Pipeline:
     def stop(self, timeout_s: float = STOP_S) -> None:
         """Stop: finish the frames in the queues, discard what is not finished in time.
 
-        Raises the error of the worker that failed, or PipelineError that names a worker which
-        would not end.
+        Raises the error of the worker that failed, or PipelineError that names a blocked one.
         """
         self.request_stop()
         if self.wait(timeout_s * 0.75):

@@ -41,9 +41,7 @@ class Stats:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._published: Counter[str] = Counter()
-        self._failed: Counter[str] = Counter()
-        self._shed: Counter[str] = Counter()
+        self._results: tuple[Counter[str], ...] = (Counter(), Counter(), Counter())
         self._recent: deque[tuple[float, float, float, float]] = deque(maxlen=WINDOW)
 
     def count(self, captured: int = 0, dropped: int = 0, inferred: int = 0) -> None:
@@ -54,9 +52,8 @@ class Stats:
     def count_results(self, name: str, published: int = 0, failed: int = 0, shed: int = 0) -> None:
         """Add to one publisher's counters."""
         with self._lock:
-            self._published[name] += published
-            self._failed[name] += failed
-            self._shed[name] += shed
+            for counter, number in zip(self._results, (published, failed, shed), strict=True):
+                counter[name] += number
 
     def time(self, result: FrameResult) -> None:
         """Note one result's times and age."""
@@ -71,16 +68,8 @@ class Stats:
         with self._lock:
             rows = np.array(self._recent or [(0.0, 0.0, 0.0, 0.0)])
             counts = self._counts.copy()
-            published, failed, shed = dict(self._published), dict(self._failed), dict(self._shed)
-        return Snapshot(
-            captured=counts["captured"],
-            dropped=counts["dropped"],
-            inferred=counts["inferred"],
-            detections=counts["detections"],
-            published=published,
-            failed=failed,
-            shed=shed,
-            timing=Timing(*np.median(rows[:, :3], axis=0).tolist()),
-            age_p50_ms=float(np.percentile(rows[:, 3], 50)),
-            age_p99_ms=float(np.percentile(rows[:, 3], 99)),
-        )
+            published, failed, shed = map(dict, self._results)
+        frames = counts["captured"], counts["dropped"], counts["inferred"], counts["detections"]
+        timing = Timing(*np.median(rows[:, :3], axis=0).tolist())
+        age_p50_ms, age_p99_ms = np.percentile(rows[:, 3], (50, 99)).tolist()
+        return Snapshot(*frames, published, failed, shed, timing, age_p50_ms, age_p99_ms)

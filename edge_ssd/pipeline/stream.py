@@ -29,7 +29,7 @@ def stream(
         the options of a source, such as ``{"type": "usb", "path": "/dev/video0"}``.
     detector: None for the bundled model. It belongs to the stream until that ends.
 
-    A camera gives its newest frame, and results that nobody takes in time are dropped; a
+    A camera gives its newest frame, and results that are not taken in time are dropped; a
     recording gives every frame, in order. Leaving the loop stops the threads. Raises ConfigError
     for options that are not valid and InputError for a missing file; the iterator raises
     InputError or DeviceError when the source fails later. A camera that fails is retried for

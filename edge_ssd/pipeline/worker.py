@@ -1,4 +1,4 @@
-"""A thread that repeats one step until its input ends, it is told to stop, or it fails."""
+"""A thread that repeats one step until its input ends, a stop is requested, or it fails."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from edge_ssd.channels import Closed
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.2
-"""No step waits longer than this, in seconds, so that a worker's heartbeat stays fresh."""
+POLL_S = 0.2  # no step waits longer than this, so that a worker's heartbeat stays fresh
 
 
 class Worker:

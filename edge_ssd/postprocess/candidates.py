@@ -32,7 +32,7 @@ class _Limits:
     """What a stored score must reach, by column.
 
     real: (256,) float32 score of each stored byte, None for float scores.
-    least: (columns,) of the scores' dtype; reachable: (columns,) bool.
+    least: (columns,) of the scores' dtype, the minimum; reachable: (columns,) bool.
     """
 
     real: NDArray[np.float32] | None
@@ -41,7 +41,7 @@ class _Limits:
 
     @cached_property
     def shared(self) -> Any:
-        """One limit for all, which compares several times faster, or one a column."""
+        """One limit for all, which compares several times faster, or one per column."""
         distinct = np.unique(self.least[self.reachable])
         return distinct[0] if len(distinct) == 1 else self.least
 
@@ -49,9 +49,8 @@ class _Limits:
 class CandidateFilter:
     """Score thresholds, translated into the quantisation of the scores they meet.
 
-    thresholds: (classes,) float32, the least score of each class; infinite leaves it out.
-    background: column 0 of the scores is skipped.
-    sigmoid: the scores are logits.
+    thresholds: (classes,) float32, the minimum score of each class; infinite leaves it out.
+    background: column 0 of the scores is skipped. sigmoid: the scores are logits.
 
     Belongs to one thread: it reuses a buffer as large as the scores.
     """

@@ -2,7 +2,7 @@
 
 The best box is kept, every later box that overlaps it by more than the IoU threshold goes,
 and so on (Girshick et al. 2014; TFLite's detection_postprocess.cc has the same order).
-Candidates are taken in blocks: one IoU matrix a block against what is kept and one within it,
+Candidates are taken in blocks, with one IoU matrix against what is kept and one within the block,
 so the work stops with the block in which ``limit`` is reached.
 """
 

@@ -70,11 +70,6 @@ class Postprocessor:
         columns = boxes[inside], found.scores[kept], found.class_ids[kept]
         return Detections(*columns, self._labels, geometry.size)
 
-    def in_model_space(self, heads: RawHeads) -> Detections:
-        """Return the detections normalised to the model's input, not clipped."""
-        boxes, found, kept = self._select(heads)
-        return Detections(boxes[kept], found.scores[kept], found.class_ids[kept], self._labels)
-
     def _select(self, heads: RawHeads) -> tuple[Boxes, Candidates, NDArray[np.intp]]:
         """Return the candidates' boxes, the candidates, and the indices of those to keep."""
         options = self._options

@@ -1,1 +1,1 @@
-"""The running pipeline. The only room that wires the others together."""
+"""The service: start, supervision, reload, and what systemd is notified of."""

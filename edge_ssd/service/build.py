@@ -13,8 +13,7 @@ from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 def pipeline(options: Config) -> Pipeline:
     """Return the pipeline that a configuration describes, ready to start.
 
-    Raises ConfigError that names the option at fault, RuntimeMissingError when no runtime
-    can run the model.
+    Raises ConfigError that names the option at fault, RuntimeMissingError.
     """
     try:
         model = tuned.applied(options.model)

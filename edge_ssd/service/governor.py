@@ -11,25 +11,23 @@ the last one removes the limit.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from edge_ssd.board import Health
 from edge_ssd.config import GovernorOptions
-from edge_ssd.pipeline.pace import Pace
+from edge_ssd.pipeline.capture import Pace
 
 log = logging.getLogger(__name__)
 
-STEP_S = 10.0
-"""Minimum time between two steps, in seconds."""
-
-STEP = 0.75
-"""What a step down leaves of the frame rate."""
-
-HYSTERESIS_C = 5.0
-"""How far below the limit the board must be before a step up, in degrees."""
+STEP_S = 10.0  # minimum time between two steps
+STEP = 0.75  # what a step down leaves of the frame rate
+HYSTERESIS_C = 5.0  # how far below the limit the board must be before a step up
 
 
+@dataclass(eq=False)
 class Governor:
     """Set the pace of a live source by the module's rule; belongs to one thread.
 
@@ -37,37 +35,29 @@ class Governor:
     read: gives the board's health. ``options`` may be replaced at any time.
     """
 
-    def __init__(
-        self,
-        options: GovernorOptions,
-        pace: Pace | None,
-        read: Callable[[], Health],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.options = options
-        self._pace = pace
-        self._read = read
-        self._clock = clock
+    options: GovernorOptions
+    pace: Pace | None
+    read: Callable[[], Health]
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
         self._health = Health()
         self._limits: list[float] = []
-        self._stepped_at: float | None = None
+        self._stepped_at = -math.inf
         self._said: str | None = None
 
     def step(self, inferred_fps: float) -> None:
-        """Read the board, and take a step where the rule says so.
-
-        inferred_fps: frames per second inferred lately.
-        """
-        self._health = self._read()
+        """Take a step where the rule says so. inferred_fps: the rate inferred lately."""
+        self._health = self.read()
         strain = self._strain()
         self._say(strain)
-        if self._pace is None:
+        if self.pace is None:
             return
         if not self.options.enabled:
             self._limits.clear()
-        elif self._stepped_at is None or self._clock() - self._stepped_at >= STEP_S:
+        elif self.clock() - self._stepped_at >= STEP_S:
             self._take_step(strain, inferred_fps)
-        self._pace.limit_fps = self._limits[-1] if self._limits else None
+        self.pace.limit_fps = self._limits[-1] if self._limits else None
 
     def report(self) -> str:
         """Return the board's state and the limit, for people; empty without sensors."""
@@ -101,7 +91,7 @@ class Governor:
             self._limits.pop()
         else:
             return
-        self._stepped_at = self._clock()
+        self._stepped_at = self.clock()
         log.info("frame rate %s", f"limited to {lower:.1f} fps" if strain else "raised")
 
     def _cool(self) -> bool:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ssd import config
@@ -10,22 +14,16 @@ from edge_ssd.config import Config
 from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.service import build
 
-log = logging.getLogger(__name__)
-
-RELOADABLE = ("postprocess", "governor")
-"""The sections that a reload applies; a change of any other needs a restart."""
+RELOADABLE = ("postprocess", "governor")  # a change of any other section needs a restart
 
 
+@dataclass(eq=False)
 class Reloader:
-    """Keeps a pipeline in step with its configuration file; for the thread that waits for it.
+    """Keeps a pipeline in step with its file, in one thread. options: those in force."""
 
-    options: the current configuration.
-    """
-
-    def __init__(self, path: Path, options: Config, pipeline: Pipeline) -> None:
-        self.path = path
-        self.options = options
-        self._pipeline = pipeline
+    path: Path
+    options: Config
+    pipeline: Pipeline
 
     def reload(self) -> list[str]:
         """Apply the file; return the names of changed options that need a restart.
@@ -34,9 +32,8 @@ class Reloader:
         """
         wanted = config.load(self.path)
         build.check_start(wanted)
-        pipeline = self._pipeline
-        postprocessor = pipeline.detector.postprocessor(wanted.postprocess)
-        pipeline.postprocessing.postprocess = postprocessor
+        postprocessor = self.pipeline.detector.postprocessor(wanted.postprocess)
+        self.pipeline.postprocessing.postprocess = postprocessor
         later = [name for name in changed(self.options, wanted) if name not in RELOADABLE]
         applied = {name: getattr(wanted, name) for name in RELOADABLE}
         self.options = self.options.model_copy(update=applied)
@@ -46,3 +43,37 @@ class Reloader:
 def changed(old: Config, new: Config) -> list[str]:
     """Return the top-level options in which two configurations differ, in the file's order."""
     return [name for name in Config.model_fields if getattr(old, name) != getattr(new, name)]
+
+
+@contextmanager
+def hangups() -> Iterator[Callable[[], bool]]:
+    """Take SIGHUP; yield a function that returns whether one came since its last call.
+
+    A terminal that is closed sends one too: that is turned into a SIGTERM, so that no service
+    outlives its terminal and holds the camera. Main thread only.
+    """
+    received: list[int] = []
+    had_terminal = _has_terminal()
+
+    def came() -> bool:
+        if not received:
+            return False
+        received.clear()
+        if had_terminal and not _has_terminal():
+            signal.raise_signal(signal.SIGTERM)
+            return False
+        return True
+
+    previous = signal.signal(signal.SIGHUP, lambda number, _frame: received.append(number))
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True

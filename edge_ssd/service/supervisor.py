@@ -6,6 +6,7 @@ import faulthandler
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ssd import config
@@ -16,23 +17,16 @@ from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.pipeline.stats import Snapshot
 from edge_ssd.service import build, systemd
 from edge_ssd.service.governor import Governor
-from edge_ssd.service.reload import Reloader
-from edge_ssd.service.signals import hangups
-from edge_ssd.service.status import Status
-from edge_ssd.service.systemd import Manager
-from edge_ssd.service.watchdog import Watchdog
+from edge_ssd.service.reload import Reloader, hangups
+from edge_ssd.service.systemd import Manager, Watchdog
 
 log = logging.getLogger(__name__)
 
-STATUS_S = 5.0
-"""Seconds between two status lines; the governor looks at the board as often."""
+STATUS_S = 5.0  # between two status lines; the governor looks at the board as often
 
 
 def serve(path: Path) -> Snapshot:
-    """Run the service that a configuration file describes, to its source's end or a signal.
-
-    Returns the counters. Raises the error that ended it.
-    """
+    """Run a configuration file's service to its end; return the counters. Raises its error."""
     # The watchdog's SIGABRT, and a crash in a driver, then show where every thread was.
     faulthandler.enable()
     manager = systemd.from_environment()
@@ -55,76 +49,90 @@ def serve(path: Path) -> Snapshot:
     return pipeline.stats.snapshot()
 
 
+class Status:
+    """A pipeline's status line; rates are since the last one. now_s: monotonic, seconds."""
+
+    def __init__(self, now_s: float) -> None:
+        self.inferred_fps = 0.0
+        self._seen_at_s = now_s
+        self._inferred = 0
+        self._captured = 0
+        self._frame_at_s = now_s
+
+    def line(self, now: Snapshot, now_s: float) -> str:
+        """Return the line, and start the next interval."""
+        self.inferred_fps = (now.inferred - self._inferred) / max(now_s - self._seen_at_s, 1e-9)
+        if now.captured != self._captured:
+            self._frame_at_s = now_s
+        parts = [f"{self.inferred_fps:.1f} fps"]
+        if self._frame_at_s < self._seen_at_s:
+            parts.append(f"no frame for {now_s - self._frame_at_s:.0f} s")
+        parts.append(f"{now.dropped} of {now.captured} frames dropped")
+        parts.append(f"age {now.age_p50_ms:.0f} ms")
+        for what, counts in (("lost", now.shed), ("failed", now.failed)):
+            parts += [f"{name}: {count} {what}" for name, count in counts.items() if count]
+        self._seen_at_s, self._inferred, self._captured = now_s, now.inferred, now.captured
+        return ", ".join(parts)
+
+
+@dataclass(eq=False)
 class Supervisor:
-    """Watches one pipeline from the main thread.
+    """Watches a pipeline from the main thread. hung_up: whether a SIGHUP came since last asked."""
 
-    hung_up: whether a SIGHUP came since it was last asked.
-    """
+    pipeline: Pipeline
+    reloader: Reloader
+    governor: Governor
+    manager: Manager
+    hung_up: Callable[[], bool]
+    clock: Callable[[], float] = time.monotonic
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        reloader: Reloader,
-        governor: Governor,
-        manager: Manager,
-        hung_up: Callable[[], bool],
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._pipeline = pipeline
-        self._reloader = reloader
-        self._governor = governor
-        self._manager = manager
-        self._hung_up = hung_up
-        self._clock = clock
-        self._watchdog = Watchdog(manager, clock)
-        self._status = Status(clock())
+    def __post_init__(self) -> None:
+        self._watchdog = Watchdog(self.manager, self.clock)
+        self._status = Status(self.clock())
         self._ready = False
-        self._next_status_s = clock() + STATUS_S
+        self._next_status_s = self.clock() + STATUS_S
         self._refused = ""
 
     def run(self) -> str:
-        """Start the pipeline and wait until it has ended; return the last status for people.
-
-        Raises the error that ended it.
-        """
+        """Start the pipeline, wait for its end, return the last status. Raises its error."""
         with stop_on_signals(self._request_stop) as received:
-            self._manager.status("waiting for the first frame")
-            self._pipeline.start()
-            wait_until_done(self._pipeline, received, self.tick)
+            self.manager.status("waiting for the first frame")
+            self.pipeline.start()
+            wait_until_done(self.pipeline, received, self.tick)
         self._announce()
         # When systemd waited no longer for READY: what the service was waiting for.
         return "ended" if self._ready else f"ended; {self._status_line()}"
 
     def tick(self) -> None:
         """Do whatever is due."""
-        if self._hung_up():
+        if self.hung_up():
             self._reload()
         if self._announce():
-            self._watchdog.check(self._pipeline.workers)
-        if self._clock() >= self._next_status_s:
-            self._next_status_s = self._clock() + STATUS_S
-            self._manager.status(self._status_line())
+            self._watchdog.check(self.pipeline.workers)
+        if self.clock() >= self._next_status_s:
+            self._next_status_s = self.clock() + STATUS_S
+            self.manager.status(self._status_line())
 
     def _request_stop(self) -> None:
-        self._manager.stopping("finishing the frames in the queues")
-        self._pipeline.request_stop()
+        self.manager.stopping("finishing the frames in the queues")
+        self.pipeline.request_stop()
 
     def _announce(self) -> bool:
         """Say once that the first frame was inferred; return whether it was."""
-        if not self._ready and self._pipeline.stats.snapshot().inferred:
+        if not self._ready and self.pipeline.stats.snapshot().inferred:
             self._ready = True
             log.info("ready: the first frame was inferred")
-            self._manager.ready("the first frame was inferred")
-            self._next_status_s = self._clock() + STATUS_S
+            self.manager.ready("the first frame was inferred")
+            self._next_status_s = self.clock() + STATUS_S
         return self._ready
 
     def _status_line(self) -> str:
         """Return one line for people, outages first; the governor reads the board."""
-        troubles = [self._refused, *self._pipeline.outages]
+        troubles = [self._refused, *self.pipeline.outages]
         if self._ready:
-            line = self._status.line(self._pipeline.stats.snapshot(), self._clock())
-            self._governor.step(self._status.inferred_fps)
-            parts = [*troubles, line, self._governor.report()]
+            line = self._status.line(self.pipeline.stats.snapshot(), self.clock())
+            self.governor.step(self._status.inferred_fps)
+            parts = [*troubles, line, self.governor.report()]
         else:
             parts = [*troubles, "waiting for the first frame"]
         return "; ".join(part for part in parts if part)
@@ -132,28 +140,28 @@ class Supervisor:
     def _reload(self) -> None:
         """Reload; on any error the service keeps its configuration."""
         if self._ready:  # systemd takes the READY that follows for the one it waits for
-            self._manager.reloading()
+            self.manager.reloading()
         outcome = self._try_reload()
         if self._ready:
-            self._manager.ready(outcome)
+            self.manager.ready(outcome)
 
     def _try_reload(self) -> str:
-        path = self._reloader.path
+        path, suffix = self.reloader.path, ""
         try:
-            later = self._reloader.reload()
+            later = self.reloader.reload()
         except ConfigError as error:
             for problem in error.problems:
                 log.error("%s: %s", path, problem)
             log.error("%s is refused; keeping the current configuration", path)
             self._refused = f"{path} is refused: {error.problem}"
-            return self._refused
         except Exception as error:
             log.exception("%s could not be applied; keeping the current configuration", path)
             self._refused = f"{path} could not be applied: {error}"
-            return self._refused
-        self._refused = ""
-        self._governor.options = self._reloader.options.governor
-        if later:
-            log.warning("%s: restart needed for the change of %s", path, ", ".join(later))
-        log.info("%s applied", path)
-        return f"{path} applied" + (f"; restart needed for {', '.join(later)}" if later else "")
+        else:
+            self._refused = ""
+            self.governor.options = self.reloader.options.governor
+            if later:
+                log.warning("%s: restart needed for the change of %s", path, ", ".join(later))
+                suffix = f"; restart needed for {', '.join(later)}"
+            log.info("%s applied", path)
+        return self._refused or f"{path} applied{suffix}"

@@ -9,8 +9,9 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
-from edge_ssd.checks import Check, Finding, System, fail, may_use, ok, skipped, warn
+from edge_ssd.checks import Check, Finding, System, fail, ok, skipped, warn
 from edge_ssd.errors import ConfigError, DeviceError, InputError, Problem, PublishError
+from edge_ssd.files import may
 from edge_ssd.holders import holders
 from edge_ssd.options import Options
 from edge_ssd.types import Frame
@@ -114,7 +115,7 @@ def capture_times(
 
 def usable(nodes: Sequence[str], system: System) -> Finding:
     """This user may use the device files."""
-    closed = [path for path in nodes if not may_use(system.path(path))]
+    closed = [path for path in nodes if not may(system.path(path))]
     if closed:
         remedy = "sudo usermod -aG video $USER, and log in again"
         return fail(f"this user may not use {', '.join(closed)}", remedy)

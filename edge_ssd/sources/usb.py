@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from edge_ssd.checks import Check, Finding, System, fail, may_use, ok, skipped
+from edge_ssd.checks import Check, Finding, System, fail, ok, skipped
 from edge_ssd.errors import DeviceError
-from edge_ssd.files import hidden, remedy
+from edge_ssd.files import hidden, may, remedy
 from edge_ssd.holders import holders
 from edge_ssd.sources.base import DEVICE, SourceOptions, in_use, usable
 from edge_ssd.sources.opencv import Image, OpenCvCamera
@@ -169,7 +169,7 @@ class UsbCamera(OpenCvCamera):
         if not device.is_char_device():
             problem = "is not a device" if device.exists() else "does not exist"
             raise DeviceError(f"{device} {problem}", _connected_cameras())
-        if not may_use(device):
+        if not may(device):
             problem = f"{device} may not be used by this user"
             raise DeviceError(problem, "add the user to the group video")
 

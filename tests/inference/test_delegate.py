@@ -14,8 +14,7 @@ from support.inferring import changed
 from support.machines import held
 
 from edge_ssd.errors import DeviceError
-from edge_ssd.inference import tpus
-from edge_ssd.inference.delegate import RETRIES, load
+from edge_ssd.inference.delegate import RETRIES, find, load
 from edge_ssd.inference.options import EdgeTpuOptions, ModelOptions
 from edge_ssd.inference.owner_lock import OwnerLock
 from edge_ssd.inference.runtime import import_runtime
@@ -152,7 +151,7 @@ def test_a_stick_that_never_opens_is_given_up(silent: ModelOptions, tmp_path: Pa
 def test_sticks_and_cards_are_found(tmp_path: Path) -> None:
     root = machine(tmp_path, "1a6e:089a", "046d:c31c", "18d1:9302")
     (root / "dev/apex_0").touch()
-    found = tpus.find(root)
+    found = find(root)
     assert {(tpu.name, tpu.speed_mbps) for tpu in found} == {
         ("USB 1a6e:089a", 5000), ("USB 18d1:9302", 5000), ("PCIe apex_0", None),
     }  # fmt: skip

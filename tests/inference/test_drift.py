@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.inferring import infer, warnings
 
-from edge_ssd.inference.drift import WINDOW, DriftWatch
+from edge_ssd.inference.backend import WINDOW, DriftWatch
 from edge_ssd.inference.edgetpu import EdgeTpuBackend
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.subprocess import SubprocessBackend

@@ -99,9 +99,9 @@ def test_the_librarys_package_must_fit_the_runtime(
 ) -> None:  # fmt: skip
     versions = {"ai-edge-litert": "2.3.0", "tflite-runtime": "2.14.0"}
     module = {"litert": "ai_edge_litert.interpreter", "tflite-runtime": "tflite_runtime.x"}
-    monkeypatch.setattr("edge_ssd.inference.edgetpu_checks.version_of", versions.get)
+    monkeypatch.setattr("edge_ssd.inference.checks.version_of", versions.get)
     monkeypatch.setattr(
-        "edge_ssd.inference.edgetpu_checks.import_runtime", lambda name: ModuleType(module[name])
+        "edge_ssd.inference.checks.import_runtime", lambda name: ModuleType(module[name])
     )
     machine.answers["dpkg-query"] = f"un libedgetpu-dev \nii  {package}\n"
     found = look("libedgetpu", changed(stand_in, runtime=runtime), machine)

@@ -10,10 +10,10 @@ from support.inferring import changed
 
 from edge_ssd.errors import DeviceError
 from edge_ssd.inference.backend import Prepared
+from edge_ssd.inference.child import probe
 from edge_ssd.inference.child_main import Job
 from edge_ssd.inference.edgetpu import EdgeTpuBackend
 from edge_ssd.inference.options import ModelOptions
-from edge_ssd.inference.probe import probe
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.types import Geometry
 

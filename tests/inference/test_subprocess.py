@@ -98,7 +98,7 @@ def test_the_child_ignores_signals_and_ends_when_it_is_closed(
     isolated: SubprocessBackend,
 ) -> None:
     isolated.open()
-    child = isolated.child_pid
+    child = isolated._child.pid
     assert child
     os.kill(child, signal.SIGTERM)  # systemd sends it to every process of a service
     os.kill(child, signal.SIGINT)
@@ -110,7 +110,7 @@ def test_the_child_ignores_signals_and_ends_when_it_is_closed(
 def test_the_inference_process_loads_only_what_it_needs(isolated: SubprocessBackend) -> None:
     """Each of these takes about 0.1 s of the time from an abort to the next result."""
     isolated.open()
-    loaded = Path(f"/proc/{isolated.child_pid}/maps").read_text()
+    loaded = Path(f"/proc/{isolated._child.pid}/maps").read_text()
     assert "_multiarray_umath" in loaded
     assert "cv2" not in loaded
     assert "_pydantic_core" not in loaded
@@ -125,7 +125,7 @@ from edge_ssd.models.spec import ModelSpec
 options = ModelOptions(delegate="edgetpu", delegate_library=sys.argv[2], delegate_device="usb:0")
 backend = SubprocessBackend(ModelSpec("small", Path(sys.argv[1])), options)
 backend.open()
-print(backend.child_pid, flush=True)
+print(backend._child.pid, flush=True)
 backend.invoke()
 """
 

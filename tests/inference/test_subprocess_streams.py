@@ -87,7 +87,7 @@ def test_a_stop_does_not_wait_for_a_model_that_starts_again(
     pipeline.stop()
     stats = pipeline.stats.snapshot()
     assert stats.captured == stats.dropped
-    assert isolated.child_pid is None
+    assert isolated._child is None
 
 
 def test_a_hang_in_this_process_ends_the_service_with_a_sentence(

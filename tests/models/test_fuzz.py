@@ -15,8 +15,8 @@ from support.tflite_models import raw_heads_model
 
 from edge_ssd.errors import DeviceError, ModelError
 from edge_ssd.inference.backend import ModelFit
+from edge_ssd.inference.child import probe
 from edge_ssd.inference.child_main import Job
-from edge_ssd.inference.probe import probe
 from edge_ssd.inference.tensors import of_graph
 from edge_ssd.models import flatbuffer
 from edge_ssd.models.graph import Graph

@@ -12,8 +12,7 @@ from support.pipelines import Recorder, make_pipeline, small_spec, synthetic
 from edge_ssd.detector import Detector
 from edge_ssd.errors import PublishError
 from edge_ssd.inference.cpu import CpuBackend
-from edge_ssd.pipeline.lifecycle import run_until_done
-from edge_ssd.pipeline.measuring import pipeline_fps
+from edge_ssd.pipeline.lifecycle import pipeline_fps, run_until_done
 from edge_ssd.types import FrameResult
 
 

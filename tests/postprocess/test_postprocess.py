@@ -7,18 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_ssd.boxes import yxyx_to_cyxhw
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.postprocess import PostprocessOptions, Postprocessor
 from edge_ssd.postprocess.postprocess import undo
 from edge_ssd.types import Detections, Geometry, QuantizedTensor, RawHeads
 
-# Four anchors: two that overlap by .82, one apart, one half outside the picture.
-ANCHORS = yxyx_to_cyxhw(
-    np.array(
-        [[0.1, 0.1, 0.5, 0.5], [0.12, 0.12, 0.52, 0.52], [0.6, 0.6, 0.9, 0.9], [0.8, 0, 1.2, 0.4]],
-        np.float32,
-    )
+# Four anchors: two that overlap by .82, one apart, one half outside the image.
+ANCHORS = np.array(
+    [[0.3, 0.3, 0.4, 0.4], [0.32, 0.32, 0.4, 0.4], [0.75, 0.75, 0.3, 0.3], [1, 0.2, 0.4, 0.4]],
+    np.float32,
 )
 PERSON, CAR = 0, 1
 LABELS = ("person", "car")

@@ -11,7 +11,7 @@ from support.pipelines import Recorder, make_pipeline, small_spec, synthetic
 from edge_ssd.board import Health, Sensors, Throttled
 from edge_ssd.config import GovernorOptions
 from edge_ssd.inference.cpu import CpuBackend
-from edge_ssd.pipeline.pace import Pace
+from edge_ssd.pipeline.capture import Pace
 from edge_ssd.service.governor import Governor
 
 THROTTLED = "devices/platform/soc/soc:firmware/get_throttled"

@@ -27,10 +27,8 @@ from edge_ssd.pipeline.worker import Worker
 from edge_ssd.service import build
 from edge_ssd.service.governor import Governor
 from edge_ssd.service.reload import Reloader
-from edge_ssd.service.status import Status
-from edge_ssd.service.supervisor import STATUS_S, Supervisor
-from edge_ssd.service.systemd import Systemd
-from edge_ssd.service.watchdog import Watchdog
+from edge_ssd.service.supervisor import STATUS_S, Status, Supervisor
+from edge_ssd.service.systemd import Manager, Watchdog
 
 WATCHDOG_S = 20.0
 
@@ -81,7 +79,7 @@ class Watched:
         self.clock = Clock()
         self.manager = manager
         self.upper, self.lower = Stuck("inference", self.clock), Stuck("mqtt", self.clock)
-        self.watchdog = Watchdog(Systemd(manager.address, WATCHDOG_S), self.clock)
+        self.watchdog = Watchdog(Manager(manager.address, WATCHDOG_S), self.clock)
 
     def after(self, seconds: float) -> list[dict[str, str]]:
         """Let time pass, look at the workers, and return what systemd was told."""
@@ -138,7 +136,7 @@ def test_a_worker_that_has_ended_is_not_silent(manager: NotifySocket) -> None:
     ended.start()
     assert ended.join(10)
     clock.now_s += 1000
-    Watchdog(Systemd(manager.address, WATCHDOG_S), clock).check([ended])
+    Watchdog(Manager(manager.address, WATCHDOG_S), clock).check([ended])
     assert manager.waiting() == PING
 
 
@@ -148,7 +146,7 @@ def test_without_a_watchdog_nothing_is_judged(
     clock = Clock()
     stuck = Stuck("inference", clock)
     clock.now_s += 1000
-    Watchdog(Systemd(manager.address, None), clock).check([stuck.worker])
+    Watchdog(Manager(manager.address, None), clock).check([stuck.worker])
     assert (manager.waiting(), caplog.messages) == ([], [])
 
 
@@ -165,7 +163,7 @@ class Supervised:
         )
         self.supervisor = Supervisor(
             pipeline, Reloader(file.path, options, pipeline), self.governor,
-            Systemd(manager.address, WATCHDOG_S), self._hung_up, self.clock,
+            Manager(manager.address, WATCHDOG_S), self._hung_up, self.clock,
         )  # fmt: skip
         self.hang_up = False
 

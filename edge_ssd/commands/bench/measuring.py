@@ -26,7 +26,7 @@ from edge_ssd.errors import InputError, PipelineError
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.inference.runtime import Interpreter, clamp_threads, load_interpreter
 from edge_ssd.models import catalogue
-from edge_ssd.pipeline.measuring import moving_shapes, pipeline_fps
+from edge_ssd.pipeline.lifecycle import moving_shapes, pipeline_fps
 from edge_ssd.sources.base import frames
 from edge_ssd.sources.images import check_readable
 from edge_ssd.types import Frame, Geometry, Timing

@@ -16,7 +16,7 @@ from edge_ssd.commands.tune.candidates import Candidate, Report
 from edge_ssd.config import Config, parse
 from edge_ssd.detector import Detector
 from edge_ssd.errors import EdgeSsdError
-from edge_ssd.pipeline.measuring import moving_shapes, pipeline_fps
+from edge_ssd.pipeline.lifecycle import moving_shapes, pipeline_fps
 
 FINAL_ROUNDS = 3
 CONTENDER = 1.5

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support.machines import FakeMachine
 
-from edge_ssd import clock as kernel
+from edge_ssd import checks as kernel
 from edge_ssd.checks import Verdict
 from edge_ssd.commands.doctor import machine as checks
 from edge_ssd.commands.doctor.machine import golden_check

@@ -1,21 +1,24 @@
-"""Checks of the Edge TPU: on the bus, its library, its rules, and whether it infers."""
+"""Checks of the TensorFlow Lite runtime, of the model, and of the Edge TPU."""
 
 from __future__ import annotations
 
+import hashlib
 import re
+from typing import Any
 
-from edge_ssd.checks import Finding, System, fail, may_use, ok, skipped, version_of, warn
+from edge_ssd.checks import Finding, System, fail, ok, skipped, version_of, warn
 from edge_ssd.errors import DeviceError
+from edge_ssd.files import may
 from edge_ssd.holders import holders
+from edge_ssd.inference.child import probe
 from edge_ssd.inference.child_main import Job
 from edge_ssd.inference.cpu import CpuBackend
-from edge_ssd.inference.delegate import check_library
-from edge_ssd.inference.model_checks import package_of
+from edge_ssd.inference.delegate import NOT_FOUND, PLUG_IN, USB_IDS, Tpu, check_library, find
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.owner_lock import OwnerLock
-from edge_ssd.inference.probe import probe
 from edge_ssd.inference.runtime import import_runtime
-from edge_ssd.inference.tpus import NOT_FOUND, PLUG_IN, USB_IDS, Tpu, find
+from edge_ssd.models import catalogue
+from edge_ssd.models import labels as label_lists
 from edge_ssd.models.loading import load
 from edge_ssd.units import unseen_units
 
@@ -26,14 +29,50 @@ _NOT_WANTED = "no Edge TPU is connected, and model.delegate asks for none"
 _LAST_OF_CORAL = 11
 
 
+def runtime(options: ModelOptions, _system: System) -> Finding:
+    """The runtime can be imported, and makes an interpreter with this numpy."""
+    module = import_runtime(options.runtime)
+    name = package_of(module)
+    version = version_of(name)
+    try:
+        bundled = str(catalogue.bundled()[catalogue.DEFAULT])
+        module.Interpreter(model_path=bundled).get_input_details()
+    except SystemError as error:
+        return fail(
+            f"{name} {version} was built for another numpy: {error}",
+            "pip install 'numpy<2', or pip install ai-edge-litert",
+        )
+    except (ValueError, RuntimeError) as error:
+        return fail(
+            f"{name} {version} cannot load the bundled model: {error}",
+            f"pip install --force-reinstall {name}",
+        )
+    return ok(f"{name} {version}")
+
+
+def model(options: ModelOptions, _system: System) -> Finding:
+    """The model is the file its manifest describes, is an SSD, and has its labels."""
+    names = filter(None, [options.name, options.cpu_model])
+    described = [_describe_model(options, name) for name in names]
+    evidence = "; ".join(text for text, _ in described)
+    if not all(labels for _, labels in described):
+        return warn(f"{evidence}: classes will have numbers for names", "set model.labels")
+    return ok(evidence)
+
+
+def package_of(module: Any) -> str:
+    """Return the package that a runtime's module is from."""
+    return str(module.__name__).partition(".")[0].replace("_", "-")
+
+
 def connected(options: ModelOptions, system: System) -> Finding:
     """An Edge TPU is on USB 3 or PCIe, and this user may use it."""
     found = find(system.root)
     if not found:
         return fail(NOT_FOUND, PLUG_IN) if options.delegate else skipped(_NOT_WANTED)
-    evidence = "; ".join(map(_describe, found))
+    evidence = "; ".join(map(_describe_tpu, found))
     for tpu in found:
-        if not may_use(tpu.node):
+        if not may(tpu.node):
             return fail(
                 f"{evidence}; this user may not use {tpu.node}",
                 "install the udev rules, join the group plugdev, plug it in again",
@@ -69,12 +108,19 @@ def udev_rules(options: ModelOptions, system: System) -> Finding:
         return skipped(_NOT_WANTED)
     if not on_usb and system.exists("/dev/apex_0"):
         return skipped("the Edge TPU is on PCIe")
-    rules = "\n".join(
-        system.read(path)
+    rules = [
+        line
         for folder in _RULE_FOLDERS
         for path in system.glob(f"{folder}/udev/rules.d/*.rules")
-    )
-    missing = [usb_id for usb_id in USB_IDS if not _has_rule(rules, usb_id)]
+        for line in system.read(path).splitlines()
+        if not line.lstrip().startswith("#")
+    ]
+    ids = {usb_id: usb_id.split(":") for usb_id in USB_IDS}
+    missing = [
+        usb_id
+        for usb_id, (vendor, product) in ids.items()
+        if not any(vendor in line and product in line for line in rules)
+    ]
     if missing:
         return fail(
             f"no udev rule for {' and '.join(missing)}",
@@ -104,7 +150,25 @@ def probed(options: ModelOptions, system: System) -> Finding:
     return ok(f"{spec.name} infers on the Edge TPU ({options.delegate_device or 'any'})")
 
 
-def _describe(tpu: Tpu) -> str:
+def _describe_model(options: ModelOptions, name: str) -> tuple[str, int]:
+    """Return what a model is, and how many of its classes have names."""
+    spec = load(name, options.labels)
+    # One for the Edge TPU is described, not run: the delegate's check does that.
+    backend = CpuBackend(spec, options, allocate=not options.delegate)
+    heads = backend.heads
+    names = label_lists.of_model(spec, backend.classes)
+    labels = sum(name is not None for name in names)
+    # ``load`` has compared the hash with the manifest's, where there is one.
+    digest = hashlib.sha256(spec.path.read_bytes()).hexdigest()[:12]
+    known = " as in its manifest" if spec.path.with_suffix(".json").exists() else ""
+    return (
+        f"{spec.name}, sha256 {digest}{known}, boxes {heads.anchors}x4, "
+        f"scores {heads.anchors}x{heads.scores.columns}, {labels} labels",
+        labels,
+    )
+
+
+def _describe_tpu(tpu: Tpu) -> str:
     """Return an Edge TPU with its link, what it may draw, and who has it."""
     speed = f"{tpu.speed_mbps} Mbit/s" if tpu.speed_mbps else ""
     power = f"up to {tpu.max_power}" if tpu.max_power else ""
@@ -136,12 +200,3 @@ def _built_for(package: str, runtime: str, version: str) -> bool:
         return True
     minor = int(wanted[1])
     return abs(minor - int(built[1])) <= 1 if built else minor <= _LAST_OF_CORAL
-
-
-def _has_rule(rules: str, usb_id: str) -> bool:
-    vendor, product = usb_id.split(":")
-    return any(
-        vendor in line and product in line
-        for line in rules.splitlines()
-        if not line.lstrip().startswith("#")
-    )

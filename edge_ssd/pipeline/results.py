@@ -1,17 +1,56 @@
-"""A publisher thread's work: deliver results, count failures, log each outage once."""
+"""The work of the last threads: raw heads to results, and results to publishers."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from edge_ssd.channels import Channel
 from edge_ssd.errors import PublishError
+from edge_ssd.inference.backend import Backend
+from edge_ssd.pipeline.inference import Inferred
 from edge_ssd.pipeline.stats import Stats
 from edge_ssd.pipeline.worker import POLL_S
+from edge_ssd.postprocess import Postprocessor
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.types import FrameResult
+from edge_ssd.types import FrameResult, Timing
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Postprocessing:
+    """The work of the postprocessing thread: decode, filter, and offer to every publisher.
+
+    postprocess: any thread may replace it, from one frame to the next.
+    """
+
+    postprocess: Postprocessor
+    backend: Backend
+    inbox: Channel[Inferred]
+    publishing: Sequence[Publishing]
+    stats: Stats
+    clock_ns: Callable[[], int]
+
+    def step(self) -> None:
+        """Make the result of one frame. Raises Closed when there are no more."""
+        item = self.inbox.get(POLL_S)
+        if item is None:
+            return
+        begun = self.clock_ns()
+        detections = self.postprocess(item.heads, item.geometry)
+        done = self.clock_ns()
+        timing = Timing(item.preprocess_ms, item.inference_ms, (done - begun) / 1e6)
+        result = FrameResult(item.frame, detections, self.backend.spec.name, timing, done)
+        self.stats.time(result)
+        for each in self.publishing:
+            each.offer(result)
+
+    def end(self) -> None:
+        """Let the publishers deliver what they have, and end."""
+        for each in self.publishing:
+            each.inbox.close()
 
 
 class Publishing:
@@ -50,10 +89,3 @@ class Publishing:
         if self._failing:
             log.warning("%s works again", name)
         self._failing = False
-
-
-def check_delivered(stats: Stats) -> None:
-    """Raise PublishError when results could not be delivered, at the end of a source."""
-    failed = sum(stats.snapshot().failed.values())
-    if failed:
-        raise PublishError(f"{failed} results could not be delivered", "see the warning above")
