@@ -102,6 +102,7 @@ def test_what_is_found_where_it_is_annotated_is_worth_one(folder: Path) -> None:
     assert report["classes"] == {"Car": {"ap": pytest.approx(1), "boxes": 1}}
 
 
+@pytest.mark.slow
 def test_a_picture_without_boxes_is_background_and_one_not_listed_is_not(folder: Path) -> None:
     box = car_box(folder)
     paint(folder, "a.png", 0.6)
@@ -137,6 +138,7 @@ def test_a_name_that_no_file_can_have_is_missing(folder: Path) -> None:
     assert "Traceback" not in finished.stderr
 
 
+@pytest.mark.slow
 def test_pictures_named_with_their_own_folder_need_no_other(folder: Path) -> None:
     box = car_box(folder)
     paint(folder, "a.png", 0.75)
@@ -157,6 +159,7 @@ def test_crowds_count_neither_as_found_nor_as_missed(folder: Path) -> None:
     assert report["classes"]["Car"]["boxes"] == 1
 
 
+@pytest.mark.slow
 def test_two_models_stand_side_by_side(folder: Path) -> None:
     annotations = coco(["a.png"], [car(0, car_box(folder))])
     paint(folder, "a.png", 0.75)
@@ -177,6 +180,7 @@ def test_two_models_stand_side_by_side(folder: Path) -> None:
     assert report["difference"]["AP_large"] is None
 
 
+@pytest.mark.slow
 def test_labels_given_replace_those_of_the_model(folder: Path) -> None:
     annotations = coco(["a.png"], [car(0, car_box(folder))])
     paint(folder, "a.png", 0.75)
@@ -206,6 +210,7 @@ STRANGE = GOOD | {"categories": [{"id": CAR, "name": "zebra"}]}
 RESIZED = GOOD | {"images": [{"id": 0, "file_name": "a.png", "width": 640, "height": 480}]}
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(
     ("annotations", "problem"),
     [

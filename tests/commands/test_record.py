@@ -43,6 +43,7 @@ def messages(path: Path) -> bytes:
     )
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     "sections",
     [{}, {"preprocess": {"resize": "letterbox"}, "postprocess": {"score_threshold": 0.05}}],

@@ -52,6 +52,7 @@ def test_what_goes_wrong_is_told_in_one_line(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("fault", "doing", "timeout_s"),
     [("create-hangs", "loading the model", 0.2), ("hangs@1", "the first inference", 4)],

@@ -35,6 +35,7 @@ def check(first: int, count: int) -> None:
     assert tally.run["ran"] > 0
 
 
+@pytest.mark.slow
 def test_a_thousand_mutants() -> None:
     check(20_000, 1000)
 

@@ -179,6 +179,7 @@ def test_sighup_names_what_needs_a_restart(file: File, child: Service) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_many_sighups_at_full_flow_lose_nothing(file: File, child: Service) -> None:
     for number in range(30):
         file.write(postprocess={"score_threshold": 0.1 + number / 100})

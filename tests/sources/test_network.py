@@ -85,6 +85,7 @@ def test_pictures_come_in_order_with_their_numbers(
     assert {frame.source for frame in frames} == {"yard"}
 
 
+@pytest.mark.slow
 def test_latency_does_not_build_up_behind_a_slow_reader(
     camera: MjpegCamera, open_source: Callable[..., Source]
 ) -> None:

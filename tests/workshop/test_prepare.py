@@ -275,6 +275,7 @@ def test_where_nothing_can_be_written(op_model: Path, tmp_path: Path) -> None:
     assert files_in(tmp_path) == ["detect.tflite"]
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("out", [".", "", "..", "/"])
 @pytest.mark.parametrize("force", [[], ["--force"]])
 def test_a_folder_is_refused_in_one_line(out: str, force: list[str], op_model: Path) -> None:

@@ -180,6 +180,7 @@ def test_a_connected_broker_that_takes_nothing_more_leads_to_drops(
     assert (sink.waiting, sink.dropped) == (3, 1)
 
 
+@pytest.mark.slow
 def test_ten_kills_at_full_rate_with_password_and_tls(
     publisher: Publishers, certificates: Path
 ) -> None:
