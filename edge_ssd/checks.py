@@ -11,12 +11,13 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
 from edge_ssd.clock import synchronised
+from edge_ssd.errors import EdgeSsdError, Problem
 
 COMMAND_TIMEOUT_S = 5.0
 
@@ -167,6 +168,8 @@ class Check:
     required: where False, a failure is a warning. instead: what the service does without it.
     exit_code: what the service ends with where this fails. limit_s: seconds it may take.
     at_start: takes milliseconds and opens no device, so that every start of the service runs it.
+    rights: asks what this user may do; a plain ``check-config`` leaves it out, because whoever
+        checks a service's file is rarely the service's user.
     """
 
     name: str
@@ -177,3 +180,26 @@ class Check:
     exit_code: int = 1
     limit_s: float = 15.0
     at_start: bool = False
+    rights: bool = False
+
+
+def start_problems(
+    section: str, checks: Iterable[Check], system: System, rights: bool = True
+) -> list[Problem]:
+    """Return what keeps the service from starting with a section of its configuration.
+
+    Runs the checks that are marked ``at_start``; rights: those that ask what this user may do
+    as well.
+    """
+    problems = []
+    for check in checks:
+        if not check.at_start or (check.rights and not rights):
+            continue
+        try:
+            found = check.look(system)
+        except EdgeSsdError as error:
+            found = fail(error.problem, error.remedy)
+        if found.verdict is Verdict.FAIL and check.required:
+            problem = Problem(check.option, found.evidence, found.remedy)
+            problems.append(problem.below(section))
+    return list(dict.fromkeys(problems))

@@ -1,72 +1,138 @@
-"""Passwords and certificates: read from files, or from what systemd hands to a service."""
+"""Options that name passwords and certificates, and how these are read."""
 
 from __future__ import annotations
 
 import os
-import ssl
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from edge_ssd.checks import Check, Finding, System, ok
 from edge_ssd.errors import PublishError
 from edge_ssd.files import remedy
+from edge_ssd.options import Options
+
+if TYPE_CHECKING:
+    import ssl
 
 
-@dataclass(frozen=True, slots=True)
-class Password:
-    """A password that stands in a file, or in a systemd credential of this name."""
+class LoginOptions(Options):
+    """User and password. The password is in a file or a systemd credential, never in the YAML."""
 
-    file: Path | None = None
-    credential: str | None = None
+    username: str | None = None
+    """null to log in without."""
+    password_file: Path | None = None
+    """A file whose one line is the password."""
+    password_credential: str | None = Field(default=None, min_length=1)
+    """The name of the systemd credential (LoadCredential=) that is the password."""
 
-
-@dataclass(frozen=True, slots=True)
-class TlsFiles:
-    """What encryption needs; ca: None for the system's authorities; key: may be in certificate."""
-
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-
-
-def read_password(password: Password) -> str | None:
-    """Return the password without its line end; None when there is none to read.
-
-    Raises PublishError when it cannot be read.
-    """
-    path = password.file
-    if password.credential is not None:
-        folder = os.environ.get("CREDENTIALS_DIRECTORY")
-        if folder is None:
-            raise PublishError(
-                f"there is no systemd credential {password.credential!r} here",
-                f"give the unit LoadCredential={password.credential}:FILE, or use password_file",
+    @model_validator(mode="before")
+    @classmethod
+    def _no_secrets(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "password" in values:
+            raise PydanticCustomError(
+                "secret",
+                "must not hold a password: put it into a file that only the service can read and "
+                "give `password_file`, or `password_credential` for systemd's LoadCredential=",
             )
-        path = Path(folder) / password.credential
-    return None if path is None else _read(path).rstrip("\r\n")
+        return values
+
+    @model_validator(mode="after")
+    def _one_password(self) -> LoginOptions:
+        if self.password_file and self.password_credential:
+            raise PydanticCustomError(
+                "options", "must have password_file or password_credential, not both"
+            )
+        if self.password_option and not self.username:
+            raise PydanticCustomError("options", "must have a username where there is a password")
+        return self
+
+    @property
+    def password_option(self) -> str:
+        """The option that names the password; empty where there is none."""
+        if self.password_credential:
+            return "password_credential"
+        return "password_file" if self.password_file else ""
+
+    def read_password(self) -> str | None:
+        """Return the password without its line end; None where none is configured.
+
+        Raises PublishError when it cannot be read.
+        """
+        path = self.password_file
+        if self.password_credential:
+            folder = os.environ.get("CREDENTIALS_DIRECTORY")
+            if folder is None:
+                raise PublishError(
+                    f"there is no systemd credential {self.password_credential!r} here",
+                    f"give the unit LoadCredential={self.password_credential}:FILE, "
+                    "or use password_file",
+                )
+            path = Path(folder) / self.password_credential
+        return _read(path).rstrip("\r\n") if path else None
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return the check that this process can read the password, where there is one."""
+        option = self.password_option
+        return (readable(option, self.read_password),) if option else ()
 
 
-def tls_context(files: TlsFiles) -> ssl.SSLContext:
-    """Return a context that trusts the authority and checks the server's name.
+class TlsOptions(Options):
+    """Encryption. `tls: {}` turns it on with the system's certificate authorities."""
 
-    Raises PublishError that names the file at fault.
-    """
-    for path in (files.ca, files.certificate, files.key):
-        if path is not None:
+    ca_file: Path | None = None
+    """The authority that signed the server's certificate (PEM); null for the system's."""
+    certificate_file: Path | None = None
+    """This client's certificate (PEM), for servers that ask for one."""
+    key_file: Path | None = None
+    """Its key, not encrypted; null where the certificate's file holds it."""
+
+    @model_validator(mode="after")
+    def _key_has_certificate(self) -> TlsOptions:
+        if self.key_file and not self.certificate_file:
+            raise PydanticCustomError(
+                "options", "must have certificate_file where there is key_file"
+            )
+        return self
+
+    def context(self) -> ssl.SSLContext:
+        """Return a context that trusts the authority and checks the server's name.
+
+        Raises PublishError that names the file at fault.
+        """
+        import ssl  # noqa: PLC0415 - slow, and few need it
+
+        for path in filter(None, (self.ca_file, self.certificate_file, self.key_file)):
             _read(path)
-    try:
-        context = ssl.create_default_context(cafile=files.ca)
-    except ssl.SSLError as error:
-        raise PublishError(f"{files.ca} holds no certificate (PEM)", _reason(error)) from error
-    if files.certificate is not None:
         try:
-            # With no password given, an encrypted key would be asked for on the terminal.
-            context.load_cert_chain(files.certificate, files.key, password="")
+            context = ssl.create_default_context(cafile=self.ca_file)
         except ssl.SSLError as error:
             raise PublishError(
-                f"{files.certificate} and its key cannot be used: {_reason(error)}",
-                "give a PEM certificate and its own key, not encrypted",
+                f"{self.ca_file} holds no certificate (PEM)", _reason(error)
             ) from error
-    return context
+        if self.certificate_file is not None:
+            try:
+                # With no password given, an encrypted key would be asked for on the terminal.
+                context.load_cert_chain(self.certificate_file, self.key_file, password="")
+            except ssl.SSLError as error:
+                raise PublishError(
+                    f"{self.certificate_file} and its key cannot be used: {_reason(error)}",
+                    "give a PEM certificate and its own key, not encrypted",
+                ) from error
+        return context
+
+
+def readable(option: str, read: Callable[[], object]) -> Check:
+    """Return the check that this process can read what an option names."""
+
+    def look(_system: System) -> Finding:
+        read()
+        return ok(f"{option} can be read")
+
+    return Check("credentials", look, option, exit_code=78, at_start=True, rights=True)
 
 
 def _read(path: Path) -> str:

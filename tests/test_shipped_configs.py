@@ -100,7 +100,7 @@ def test_the_reference_shows_every_kind_whole_and_valid() -> None:
     )
 
 
-@pytest.mark.parametrize(("name", "title"), [("tls", "MqttTls"), ("faults", "FaultOptions")])
+@pytest.mark.parametrize(("name", "title"), [("tls", "TlsOptions"), ("faults", "FaultOptions")])
 def test_the_reference_shows_what_is_off_by_default(name: str, title: str) -> None:
     text = "\n".join(kinds_in_reference())
     block = re.search(rf"(?m)^( *)# {name}:\n((\1#   .*\n)+)", text)

@@ -8,7 +8,7 @@ from edge_ssd import __version__
 from edge_ssd.config import parse
 from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.service import build, outlets
+from edge_ssd.service import build
 from edge_ssd.types import FrameResult
 
 
@@ -44,7 +44,7 @@ def main() -> None:
         build.source(options),
         network,
         build.postprocessor(network, labels, options.postprocess),
-        [*(outlets.outlet(each, options.name) for each in options.publishers), Outlet(recording)],
+        [*(Outlet(each.make(options.name)) for each in options.publishers), Outlet(recording)],
         labels,
     )
     recording.pipeline = pipeline

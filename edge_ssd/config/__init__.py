@@ -5,14 +5,8 @@
 """
 
 from edge_ssd.config.loading import json_schema, load, parse
-from edge_ssd.config.publishers import (
-    JsonLinesPublisher,
-    MqttPublisher,
-    MqttTls,
-    PublisherOptions,
-)
 from edge_ssd.config.reference import reference
-from edge_ssd.config.schema import Config, GovernorOptions
+from edge_ssd.config.schema import Config, GovernorOptions, PublisherOptions
 from edge_ssd.config.sources import (
     FaultOptions,
     HttpSource,
@@ -31,9 +25,6 @@ __all__ = [
     "GovernorOptions",
     "HttpSource",
     "ImagesSource",
-    "JsonLinesPublisher",
-    "MqttPublisher",
-    "MqttTls",
     "PiCameraSource",
     "PublisherOptions",
     "RtspSource",

@@ -14,6 +14,7 @@ from edge_ssd.config.schema import Config
 from edge_ssd.errors import ConfigError, Problem
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.options import Options
+from edge_ssd.publishers.jsonl import shared_files
 
 _S = TypeVar("_S", bound=Options)
 
@@ -60,15 +61,17 @@ def _unread(path: Path, problem: str, remedy: str = "") -> ConfigError:
 def parse(values: dict[str, Any], folder: Path = Path()) -> Config:
     """Return the configuration that ``values`` describe. Raises ConfigError."""
     try:
-        config = Config.model_validate(values)
+        config = _anchored(Config.model_validate(values), folder)
     except ValidationError as error:
         raise ConfigError(problems(error.errors())) from None
-    return _anchored(config, folder)
+    if shared := shared_files(config.publishers):
+        raise ConfigError(shared)
+    return config
 
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a configuration file."""
-    return Config.model_json_schema()
+    return Config.model_json_schema(by_alias=False)
 
 
 def _anchored(section: _S, folder: Path) -> _S:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import (
     Field,
 )
 
-from edge_ssd.config.publishers import JsonLinesPublisher, PublisherOptions
 from edge_ssd.config.sources import SourceOptions
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.preprocess import PreprocessOptions
 from edge_ssd.options import Options
 from edge_ssd.postprocess import PostprocessOptions
+from edge_ssd.publishers.jsonl import JsonLinesOptions
+from edge_ssd.publishers.mqtt import MqttOptions
+
+PublisherOptions = Annotated[JsonLinesOptions | MqttOptions, Field(discriminator="type")]
 
 
 class GovernorOptions(Options):
@@ -34,9 +39,7 @@ class Config(Options):
     model: ModelOptions = ModelOptions()
     preprocess: PreprocessOptions = PreprocessOptions()
     postprocess: PostprocessOptions = PostprocessOptions()
-    publishers: tuple[PublisherOptions, ...] = Field(
-        default=(JsonLinesPublisher(type="jsonl"),), min_length=1
-    )
+    publishers: tuple[PublisherOptions, ...] = Field(default=(JsonLinesOptions(),), min_length=1)
     stall_timeout_s: float = Field(default=10.0, gt=0, le=3600)
     """A camera that gives no frame for so long is opened again; a recording ends, in seconds."""
     governor: GovernorOptions = GovernorOptions()

@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from edge_ssd.options import Options
+from edge_ssd.secrets import LoginOptions
 
 
 class VideoSource(Options):
@@ -124,17 +125,11 @@ class UsbSource(Options):
     """The camera's format, such as MJPG (little USB traffic) or YUYV (little work)."""
 
 
-class _StreamSource(Options):
+class _StreamSource(LoginOptions):
     schemes: ClassVar[tuple[str, ...]]
 
     url: str = Field(repr=False)
     """The address of the stream; in messages only its host appears."""
-    username: str | None = None
-    """null to log in without, or where the url has it."""
-    password_file: Path | None = None
-    """A file whose one line is the password."""
-    password_credential: str | None = None
-    """The name of the systemd credential (LoadCredential=) that is the password."""
     open_timeout_s: float = Field(default=5.0, gt=0, le=60)
     """How long the camera may take to answer, and to begin the stream, in seconds."""
     read_timeout_s: float = Field(default=5.0, gt=0, le=60)
@@ -175,17 +170,10 @@ class _StreamSource(Options):
 
     @model_validator(mode="after")
     def _one_login(self) -> _StreamSource:
-        passwords = sum(p is not None for p in (self.password_file, self.password_credential))
-        faults = {
-            "must have password_file or password_credential, not both": passwords == 2,
-            "must have a username where there is a password": passwords and not self.username,
-            "must have the user in the url or in username, not both": (
-                self.username and "@" in urlsplit(self.url).netloc
-            ),
-        }
-        for says, wrong in faults.items():
-            if wrong:
-                raise PydanticCustomError("options", says)
+        if self.username and "@" in urlsplit(self.url).netloc:
+            raise PydanticCustomError(
+                "options", "must have the user in the url or in username, not both"
+            )
         return self
 
 

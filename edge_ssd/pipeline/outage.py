@@ -1,12 +1,12 @@
-"""A camera or network that fails: when it is tried again, what is said of it, when to give up."""
+"""A camera or backend that fails: when it is tried again, what is logged, when to give up."""
 
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable
 
+from edge_ssd.backoff import Backoff
 from edge_ssd.errors import DeviceError
 from edge_ssd.pipeline.worker import POLL_S
 
@@ -38,20 +38,19 @@ class Outage:
         self._clock = clock
         self._wait = wait
         self._since_s = self._retry_at_s = 0.0
-        self._delay_s = FIRST_RETRY_S
+        self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S, jitter=(0.8, 1.2))
 
     def failed(self, error: DeviceError) -> None:
         """Plan the next try. Raises the error when there is none."""
         now_s = self._clock()
         if self.reason is None:
-            self._since_s, self._delay_s = now_s, FIRST_RETRY_S
-            log.warning("%s; it is opened again until it works", error)
+            self._since_s = now_s
+            self._backoff.reset()
+            log.warning("%s; retrying", error)
         if now_s - self._since_s > GIVE_UP_S:
             raise error
         self.reason = error.problem
-        # Twenty cameras that lost one server must not all come back at the same moment.
-        self._retry_at_s = now_s + self._delay_s * random.uniform(0.8, 1.2)
-        self._delay_s = min(2 * self._delay_s, LAST_RETRY_S)
+        self._retry_at_s = now_s + self._backoff.next_s()
 
     def retry_due(self) -> bool:
         """Wait for the next try, 0.2 s at most; return whether its time has come."""

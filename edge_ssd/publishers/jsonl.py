@@ -1,4 +1,4 @@
-"""JSON Lines: one message a line, to a file or to standard output."""
+"""JSON Lines: one message per line, to a file or to standard output."""
 
 from __future__ import annotations
 
@@ -6,11 +6,18 @@ import errno
 import fcntl
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
-from edge_ssd.errors import PublishError
-from edge_ssd.publishers.base import Publisher
+from pydantic import Field
+
+from edge_ssd.checks import Check, Finding, System, Verdict, fail, ok, warn
+from edge_ssd.errors import Problem, PublishError
+from edge_ssd.files import may
+from edge_ssd.publishers.base import Publisher, PublisherOptions
 from edge_ssd.publishers.message import encode, message
 from edge_ssd.types import FrameResult
 
@@ -21,6 +28,79 @@ _LINE_START = b'{"schema":'
 _TAIL_BYTES = 1 << 20
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class JsonLinesOptions(PublisherOptions):
+    """One JSON object per line, to stdout or a file."""
+
+    type: Literal["jsonl"] = "jsonl"
+    path: Path | None = None
+    """The file; null for stdout. Its folder must exist."""
+    max_bytes: int = Field(default=10_000_000, ge=1000)
+    """The file is rotated before it grows beyond this size, in bytes."""
+    backups: int = Field(default=3, ge=0, le=1000)
+    """How many rotated files are kept: path.1 is the newest."""
+
+    def make(self, name: str = "") -> JsonLinesPublisher:
+        return JsonLinesPublisher(self)
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return whether the folder exists, this process may write there, and it has room."""
+        if self.path is None:
+            return ()
+        folder, access = partial(_folder, self.path), partial(_access, self.path)
+        room = partial(_room, self.path, self.max_bytes * (self.backups + 1))
+        return (
+            Check("outputs", folder, "path", exit_code=78, at_start=True),
+            Check("outputs", access, "path", exit_code=78, at_start=True, rights=True),
+            Check("disk space", room, "path"),
+        )
+
+
+def shared_files(publishers: Sequence[PublisherOptions]) -> list[Problem]:
+    """Return a problem for each publisher whose file, or stdout, an earlier one has."""
+    problems, taken = [], set()
+    for index, options in enumerate(publishers):
+        if isinstance(options, JsonLinesOptions):
+            file = options.path and os.path.realpath(options.path)
+            if file in taken:
+                text = f"another publisher has {options.path or 'stdout'} already"
+                problems.append(Problem(f"publishers.{index}.path", text, "choose another file"))
+            taken.add(file)
+    return problems
+
+
+def _folder(path: Path, system: System) -> Finding:
+    folder = path.parent
+    # systemd makes the units' RuntimeDirectory when the service starts.
+    made = folder.parent == Path("/run") and f"{folder.name}-".startswith("edge-ssd-")
+    if system.missing(folder) and not made:
+        return fail(f"the folder {folder} does not exist", "create it, or correct the path")
+    return ok(f"the folder {folder} exists")
+
+
+def _access(path: Path, system: System) -> Finding:
+    folder = _folder(path, system)
+    if folder.verdict is Verdict.FAIL:
+        return folder
+    new = system.missing(path)
+    target, wanted = (path.parent, os.W_OK | os.X_OK) if new else (path, os.R_OK | os.W_OK)
+    if may(system.path(target), wanted) and not system.path(path).is_dir():
+        return ok(f"{path} may be written by this user")
+    return fail(f"{path} may not be written by this user", "choose a folder where it may")
+
+
+def _room(path: Path, wanted_bytes: int, system: System) -> Finding:
+    # A folder that systemd makes may not exist yet; Path.is_dir raises where one is hidden.
+    folders = map(system.path, path.parents)
+    free = system.free_bytes(next(filter(os.path.isdir, folders)))
+    evidence = f"{path.parent}: {free / 1e6:.0f} MB free"
+    if free >= wanted_bytes:
+        return ok(evidence)
+    return warn(
+        f"{evidence}, the files may grow to {wanted_bytes / 1e6:.0f} MB",
+        "make room, or lower max_bytes and backups of the publisher",
+    )
 
 
 class JsonLinesPublisher(Publisher):
@@ -35,21 +115,18 @@ class JsonLinesPublisher(Publisher):
     once there is room again writing goes on. A half line that a power cut left is cut off on
     opening: its result is lost either way, and readers would stumble over it.
 
-    path: None is standard output. The folder must exist.
-    max_bytes: a line that would make the file larger than this goes to a new file; before
-        that file becomes file.1, file.1 becomes file.2 and so on. Standard output is endless.
-    backups: how many of these older files are kept.
+    A line that would make the file larger than ``max_bytes`` goes to a new file; before that
+    the file becomes file.1, file.1 becomes file.2 and so on. Standard output is endless.
 
     ``open`` raises PublishError when the file cannot be written, is in use by another
     publisher, or ends in something that is no message; ``publish`` when the line could not be
     written. A reader of standard output that went away is a plain BrokenPipeError.
     """
 
-    def __init__(self, path: Path | None, max_bytes: int, backups: int) -> None:
-        self.name = f"jsonl {path or 'stdout'}"
-        self._path = path
-        self._max_bytes = max_bytes
-        self._backups = backups
+    def __init__(self, options: JsonLinesOptions) -> None:
+        self.name = f"jsonl {options.path or 'stdout'}"
+        self._options = options
+        self._path = options.path
         self._fd: int | None = None
         self._half_line = False
 
@@ -111,19 +188,22 @@ class JsonLinesPublisher(Publisher):
         if self._fd is None:
             self._fd = _open_file(self._path)
         size = os.fstat(self._fd).st_size
-        if size and size + line_bytes > self._max_bytes:
+        if size and size + line_bytes > self._options.max_bytes:
             self._shift_backups(self._path)
             self.close()
             self._fd = _open_file(self._path)
         return self._fd
 
     def _shift_backups(self, path: Path) -> None:
-        names = [path, *(Path(f"{path}.{number}") for number in range(1, self._backups + 1))]
+        names = [
+            path,
+            *(Path(f"{path}.{number}") for number in range(1, self._options.backups + 1)),
+        ]
         for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
             # Somebody may have taken a file away.
             with suppress(FileNotFoundError):
                 newer.replace(older)
-        if not self._backups:
+        if not self._options.backups:
             path.unlink(missing_ok=True)
 
     def _explain(self, error: OSError) -> PublishError:

@@ -20,8 +20,8 @@ def message(result: FrameResult) -> dict[str, Any]:
 
     schema: 1.
     source: the source's name.
-    frame: the frame's number within the source; for still pictures it counts the pictures.
-    captured_at: when the picture was taken, UTC, "2026-11-22T12:00:00.123Z".
+    frame: the frame's number within the source; for a folder of images it counts the images.
+    captured_at: when the frame was taken, UTC, "2026-11-22T12:00:00.123Z".
     age_ms: from capture to finished detections, milliseconds to 0.1.
     path: the file it was read from; missing when it did not come from a file.
     width, height: of the captured frame, pixels.

@@ -1,273 +1,99 @@
-"""MQTT: one message per frame or per change, through a bounded queue that outlives outages."""
+"""MQTT: one message per frame or per change, to a broker."""
 
 from __future__ import annotations
 
-import logging
-import os
-import random
-import threading
-import time
-from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+import re
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from paho.mqtt.client import MQTTMessageInfo
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from edge_ssd.errors import PublishError
-from edge_ssd.publishers.base import Publisher
-from edge_ssd.publishers.message import encode, message
-from edge_ssd.publishers.mqtt_connection import Broker, Connection
-from edge_ssd.secrets import Password, TlsFiles, read_password, tls_context
-from edge_ssd.types import FrameResult
+from edge_ssd.checks import Check, Finding, System, ok, warn
+from edge_ssd.publishers.base import PublisherOptions
+from edge_ssd.reachable import unreachable
+from edge_ssd.secrets import LoginOptions, TlsOptions, readable
 
-log = logging.getLogger(__name__)
-
-FLUSH_S = 1.0
-"""How long ``close`` tries to deliver what waits, in seconds."""
-
-ROOM_S = 0.2
-"""How long ``publish`` waits for a connected broker to take something from a full queue."""
-
-STEP_S = 1.0
-"""How often the connection looks at its keepalive, in seconds."""
-
-_IN_FLIGHT = 20
+if TYPE_CHECKING:
+    from edge_ssd.publishers.mqtt_publisher import MqttPublisher
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """What is sent, and how.
-
-    on_change: only when the number of detections of some class differs from the last
-        message's, and after heartbeat_s without a message (None: never for that).
-    queue_size: messages not yet delivered, at most; 2 or more.
-    reconnect_min_s, reconnect_max_s: between attempts, see ``backoff``.
-    """
-
-    topic: str
-    qos: int
-    retain: bool
-    on_change: bool
-    heartbeat_s: float | None
-    queue_size: int
-    reconnect_min_s: float
-    reconnect_max_s: float
+def _topic(template: str) -> str:
+    if re.search(r"[+#\0{}]", template.replace("{name}", "")) or template.startswith("$"):
+        raise PydanticCustomError("topic", "must be a topic: {name} may stand in it, and no + # $")
+    return template
 
 
-def backoff(min_s: float, max_s: float) -> Iterator[float]:
-    """Yield the seconds to wait before each attempt: twice as long each time, up to max_s.
-
-    Each is shortened by up to half at random, so that a house full of cameras does not return
-    at one moment.
-    """
-    while True:
-        yield min(min_s, max_s) * random.uniform(0.5, 1)
-        min_s = min(2 * min_s, max_s)
+Topic = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_topic)]
 
 
-class MqttPublisher(Publisher):
-    """Sends each result to a broker; a thread of its own keeps the connection.
+class MqttOptions(LoginOptions, PublisherOptions):
+    """One message per frame, or per change, to an MQTT broker (3.1.1)."""
 
-    Messages wait in one bounded queue until they are delivered: acknowledged by the broker or,
-    for qos 0, given to the kernel. The first few are in flight; after a lost connection they
-    are sent again, so the order stays, and one whose acknowledgement was lost comes twice.
+    type: Literal["mqtt"] = "mqtt"
+    host: str = Field(min_length=1)
+    """The broker's name or address."""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """null for 1883, or 8883 with TLS."""
+    client_id: str = Field(default="edge-ssd-{name}", min_length=1)
+    """Must differ between clients of a broker; {name} is the source's name."""
+    tls: TlsOptions | None = None
+    """Encryption; null for none: password and messages are sent in clear text."""
+    topic: Topic = "edge-ssd/{name}/detections"
+    """Where messages go; {name} is the source's name."""
+    availability_topic: Topic = "edge-ssd/{name}/availability"
+    """Holds `online` or `offline`, retained."""
+    publish: Literal["every-frame", "on-change"] = "every-frame"
+    """on-change: only when the number of detections of some label has changed."""
+    heartbeat_s: float | None = Field(default=None, gt=0)
+    """With on-change, send after so many seconds without a message; null for never."""
+    qos: Literal[0, 1, 2] = 1
+    """0: may be lost; 1: arrives, perhaps twice; 2: arrives, twice only after an outage."""
+    retain: bool = False
+    """The broker keeps the last message for clients that come later."""
+    keepalive_s: int = Field(default=30, ge=5, le=65535)
+    """A connection silent for so long is tested, and given up after as long again, in seconds."""
+    offline_queue_size: int = Field(default=1000, ge=2, le=100_000)
+    """Messages buffered until they are delivered; beyond that the oldest is dropped and counted."""
+    reconnect_min_s: float = Field(default=1.0, gt=0, le=3600)
+    """Wait before the first new attempt to connect, in seconds; each further wait is doubled."""
+    reconnect_max_s: float = Field(default=60.0, gt=0, le=3600)
+    """Maximum wait between attempts, in seconds."""
 
-    While the broker is away a full queue discards its oldest message; ``publish`` then raises
-    PublishError, once for each message discarded, which is how drops are counted. Connected,
-    ``publish`` first waits a moment for room, so a recording is not faster than the broker.
-
-    After a lost connection the next result is sent whether it changed or not: a broker that
-    was started again knows nothing.
-
-    published, dropped: messages so far; together with ``waiting`` all that were offered.
-    """
-
-    def __init__(
-        self, broker: Broker, password: Password, tls: TlsFiles | None, delivery: Delivery
-    ) -> None:
-        self.name = f"mqtt {broker.host}:{broker.port}"
-        self.published = 0
-        self.dropped = 0
-        self._broker, self._delivery = broker, delivery
-        self._password_at, self._tls_files = password, tls
-        self._messages: deque[bytes] = deque()
-        self._sent = 0  # so many of the first ones are in flight
-        self._most_sent = min(_IN_FLIGHT, delivery.queue_size - 1)  # the newest is never dropped
-        self._infos: deque[MQTTMessageInfo] = deque()  # of these; the thread's alone
-        self._changed = threading.Condition()
-        self._online_at: float | None = None  # since when, by the monotonic clock
-        self._problem: tuple[str, str] | None = None
-        self._said: set[str] = set()
-        self._last_found: Counter[int] | None = None
-        self._last_ns = 0
-        self._crash: BaseException | None = None
-        self._stopping = threading.Event()
-        self._stop_at = 0.0
-        self._thread: threading.Thread | None = None
+    @model_validator(mode="after")
+    def _two_topics(self) -> MqttOptions:
+        if self.topic == self.availability_topic:
+            raise PydanticCustomError("options", "must have a topic other than availability_topic")
+        return self
 
     @property
-    def waiting(self) -> int:
-        """Messages that are not delivered yet."""
-        return len(self._messages)
-
-    def open(self) -> None:
-        """Begin to connect; a broker that is away is no error.
-
-        Raises PublishError when a password or certificate file cannot be read.
-        """
-        self._password = read_password(self._password_at)
-        self._tls = tls_context(self._tls_files) if self._tls_files else None
-        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self._thread = threading.Thread(target=self._run, name=f"{self.name} net", daemon=True)
-        self._thread.start()
-
-    def publish(self, result: FrameResult) -> None:
-        """Queue the message of a result; see the class for when it raises PublishError."""
-        if self._crash is not None:
-            raise self._crash
-        if not self._worth_telling(result):
-            return
-        payload = encode(message(result))
-        size = self._delivery.queue_size
-        with self._changed:
-            self._changed.wait_for(
-                lambda: len(self._messages) < size or self._online_at is None, ROOM_S
-            )
-            self._messages.append(payload)
-            full = len(self._messages) > size
-            if full:
-                # What is in flight cannot be called back.
-                del self._messages[self._sent]
-                self.dropped += 1
-            problem, remedy = self._problem or (
-                f"{self.name}: the broker is too slow",
-                "send less, with `publish: on-change`",
-            )
-        os.eventfd_write(self._wake, 1)
-        if full:
-            raise PublishError(problem, remedy)
-
-    def close(self) -> None:
-        """Deliver what waits within a second, say ``offline``; what is left counts as dropped."""
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        self._stop_at = time.monotonic() + FLUSH_S
-        self._stopping.set()
-        os.eventfd_write(self._wake, 1)
-        # A thread that hangs, in a name look-up for instance, is left behind with its event.
-        thread.join(FLUSH_S + 0.1)
-        if not thread.is_alive():
-            os.close(self._wake)
-        with self._changed:
-            left = len(self._messages)
-            self._messages.clear()
-            self._sent = 0
-            self.dropped += left
-        if left:
-            log.warning("%s: %d results could not be delivered before the end", self.name, left)
-
-    def _worth_telling(self, result: FrameResult) -> bool:
-        if not self._delivery.on_change:
-            return True
-        found = Counter(result.detections.class_ids.tolist())
-        heartbeat_s = self._delivery.heartbeat_s
-        silent_s = (result.finished_ns - self._last_ns) / 1e9
-        with self._changed:
-            if found == self._last_found and (heartbeat_s is None or silent_s < heartbeat_s):
-                return False
-            self._last_found, self._last_ns = found, result.finished_ns
-            return True
-
-    def _run(self) -> None:
-        """Keep a connection until ``close``; the thread's whole life."""
-        limits = self._delivery.reconnect_min_s, self._delivery.reconnect_max_s
-        waits, wait_s = backoff(*limits), 0.0
-        try:
-            while not self._attempt():
-                # One that ended at once, as when two clients share an id, is no success.
-                if self._online_at and time.monotonic() - self._online_at > wait_s:
-                    waits = backoff(*limits)
-                self._disconnected()
-                wait_s = next(waits)
-                if self._stopping.wait(wait_s):
-                    return
-        except BaseException as error:  # whatever it is, ``publish`` must pass it on
-            self._crash = error
-            self._disconnected()
-
-    def _attempt(self) -> bool:
-        """Connect and deliver until the connection ends; return whether that was by ``close``."""
-        connection = Connection(self._broker, self._tls, self._password, self._wake)
-        try:
-            connection.open()
-            if not self._late:
-                connection.announce("online")
-                self._greet()
-                self._deliver(connection)
-                connection.close(self._stop_at)
-            return True
-        except PublishError as error:
-            self._explain(error)
-            return False
-        finally:
-            self._settle()
-            connection.abandon()
-
-    def _deliver(self, connection: Connection) -> None:
-        while not (self._late or (self._stopping.is_set() and not self._messages)):
-            self._send_waiting(connection)
-            remaining_s = self._stop_at - time.monotonic() if self._stopping.is_set() else STEP_S
-            connection.step(max(0.0, remaining_s))
-            self._settle()
-
-    def _send_waiting(self, connection: Connection) -> None:
-        delivery = self._delivery
-        while (payload := self._next_to_send()) is not None:
-            sent = connection.send(delivery.topic, payload, delivery.qos, delivery.retain)
-            self._infos.append(sent)
-            self._settle()  # qos 0 is delivered at once
-
-    def _next_to_send(self) -> bytes | None:
-        with self._changed:
-            if self._sent == min(len(self._messages), self._most_sent):
-                return None
-            self._sent += 1
-            return self._messages[self._sent - 1]
-
-    def _settle(self) -> None:
-        """Take what was delivered off the queue."""
-        with self._changed:
-            while self._sent and self._infos and self._infos[0].is_published():
-                self._infos.popleft()
-                self._messages.popleft()
-                self._sent -= 1
-                self.published += 1
-            self._changed.notify()
-
-    def _greet(self) -> None:
-        with self._changed:
-            self._online_at, self._problem = time.monotonic(), None
-        if self._said:
-            log.warning("%s is connected again", self.name)
-        self._said.clear()
-
-    def _disconnected(self) -> None:
-        self._infos.clear()
-        with self._changed:
-            self._online_at = None
-            self._sent = 0
-            self._last_found = None
-            self._changed.notify()
-
-    def _explain(self, error: PublishError) -> None:
-        """Say why there is no connection: each reason once an outage."""
-        with self._changed:
-            self._problem = (error.problem, error.remedy)
-        if error.problem not in self._said:
-            log.warning("%s; meanwhile %d results may wait", error, self._delivery.queue_size)
-        self._said.add(error.problem)
+    def broker_port(self) -> int:
+        """The port that is connected to."""
+        return self.port or (8883 if self.tls else 1883)
 
     @property
-    def _late(self) -> bool:
-        return self._stopping.is_set() and time.monotonic() >= self._stop_at
+    def title(self) -> str:
+        """What messages call the publisher and its broker."""
+        return f"mqtt {self.host}:{self.broker_port}"
+
+    def make(self, name: str) -> MqttPublisher:
+        # Only who publishes there pays for the import of paho and ssl.
+        from edge_ssd.publishers.mqtt_publisher import MqttPublisher  # noqa: PLC0415
+
+        templates = ("client_id", "topic", "availability_topic")
+        filled = {option: getattr(self, option).replace("{name}", name) for option in templates}
+        return MqttPublisher(self.model_copy(update=filled))
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return whether the secrets can be read, and whether the broker answers."""
+        tls = (readable("tls", self.tls.context),) if self.tls else ()
+        return (*super().checks(), *tls, Check("broker", self._broker_answers, "host"))
+
+    def _broker_answers(self, _system: System) -> Finding:
+        problem = unreachable(self.host, self.broker_port, self.title)
+        if problem:
+            return warn(
+                problem,
+                "start the broker, or correct host and port; until then messages are buffered, "
+                "and the oldest are dropped",
+            )
+        return ok(f"{self.title} answers")

@@ -7,34 +7,20 @@ import select
 import socket
 import ssl
 import time
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
 from edge_ssd.errors import PublishError
 
+if TYPE_CHECKING:
+    from edge_ssd.publishers.mqtt import MqttOptions
+
 ANSWER_S = 5.0
-"""How long a broker may take to accept the network connection, and then the login, in seconds."""
+"""How long a broker may take to accept the connection, and then the login, in seconds."""
 
 _BAD_LOGIN = ("Bad user name or password", "Not authorized")
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where the broker is, and who this client is to it.
-
-    keepalive_s: the broker takes this client for gone after one and a half times this.
-    availability_topic: holds ``online`` while connected, ``offline`` otherwise; retained.
-    """
-
-    host: str
-    port: int
-    client_id: str
-    username: str | None
-    keepalive_s: int
-    availability_topic: str
 
 
 class Connection:
@@ -44,32 +30,32 @@ class Connection:
     the publisher does not know of. The client id stays the same, so the broker ends a half
     dead predecessor, and sends its last will, before it accepts this one.
 
-    tls: None for plain TCP. wake: an eventfd that ends a ``step`` when written to.
+    options: with the topics and the client id as they are sent. tls: None for plain TCP.
+    wake: an eventfd that ends a ``step`` when written to.
     """
 
     def __init__(
-        self, broker: Broker, tls: ssl.SSLContext | None, password: str | None, wake: int
+        self, options: MqttOptions, tls: ssl.SSLContext | None, password: str | None, wake: int
     ) -> None:
-        self._broker = broker
-        self._name = f"mqtt {broker.host}:{broker.port}"
+        self._options = options
         self._tls = tls
         self._wake = wake
         self._answer: Any = None  # paho's ReasonCode, which compares with its name
-        self._client = paho.Client(CallbackAPIVersion.VERSION2, broker.client_id)
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, options.client_id)
         self._client.connect_timeout = ANSWER_S
         self._client.max_inflight_messages = 0  # no limit: the publisher has its own
-        self._client.username = broker.username
+        self._client.username = options.username
         self._client.password = password
-        self._client.will_set(broker.availability_topic, "offline", qos=1, retain=True)
+        self._client.will_set(options.availability_topic, "offline", qos=1, retain=True)
         self._client.on_connect = self._on_connect
         if tls:
             self._client.tls_set_context(tls)
 
     def open(self) -> None:
         """Connect and log in. Raises PublishError that says in words why it did not work."""
-        broker = self._broker
+        options = self._options
         try:
-            self._client.connect(broker.host, broker.port, broker.keepalive_s)
+            self._client.connect(options.host, options.broker_port, options.keepalive_s)
         except (OSError, UnicodeError) as error:
             raise self._explain(error) from error
         deadline = time.monotonic() + ANSWER_S
@@ -96,7 +82,7 @@ class Connection:
 
     def announce(self, status: str) -> paho.MQTTMessageInfo:
         """Set the retained status. Raises PublishError when the connection is lost."""
-        return self.send(self._broker.availability_topic, status, 1, True)
+        return self.send(self._options.availability_topic, status, 1, True)
 
     def step(self, timeout_s: float) -> None:
         """Send and receive what there is, waiting for it at most so long, or until woken.
@@ -125,7 +111,7 @@ class Connection:
             raise self._lost()
 
     def close(self, deadline: float) -> None:
-        """Say ``offline`` and take leave; the broker then sends no last will.
+        """Say ``offline`` and disconnect; the broker then sends no last will.
 
         deadline: of the monotonic clock, in seconds. Raises PublishError when the connection
         is lost.
@@ -136,7 +122,7 @@ class Connection:
         self._client.disconnect()
 
     def abandon(self) -> None:
-        """Give the socket back at once, without a word; harmless after ``close``."""
+        """Close the socket at once, silently; harmless after ``close``."""
         sock = self._client.socket()
         if sock is not None:
             sock.close()
@@ -151,7 +137,7 @@ class Connection:
         self._answer = answer
 
     def _error(self, problem: str, remedy: str) -> PublishError:
-        return PublishError(f"{self._name}: {problem}", remedy)
+        return PublishError(f"{self._options.title}: {problem}", remedy)
 
     def _lost(self) -> PublishError:
         if self._answer is None:
@@ -165,7 +151,7 @@ class Connection:
         )
 
     def _refused(self) -> PublishError:
-        reason, user = str(self._answer), self._broker.username
+        reason, user = str(self._answer), self._options.username
         if reason in _BAD_LOGIN:
             remedy = f"check the password of {user!r}" if user else "give username and password"
         else:

@@ -7,12 +7,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from edge_ssd import config
+from edge_ssd.checks import System, start_problems
 from edge_ssd.config import Config
 from edge_ssd.detector import Detector
 from edge_ssd.errors import ConfigError, InputError, ModelError, Problem, PublishError
 from edge_ssd.inference import tuned
-from edge_ssd.pipeline.pipeline import Pipeline
-from edge_ssd.service import outlets
+from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.sources.base import Source
 from edge_ssd.sources.images import (
     IMAGE_EXTENSIONS,
@@ -40,9 +40,18 @@ def pipeline(options: Config) -> Pipeline:
     except ModelError as error:
         problem = Problem(f"model.{error.option}", error.what, error.remedy)
         raise ConfigError([problem]) from None
-    outlets.check(options.publishers)
-    publishers = [outlets.outlet(item, options.name) for item in options.publishers]
+    check_publishers(options, rights=False)
+    publishers = [Outlet(item.make(options.name), item.queue_size) for item in options.publishers]
     return Pipeline(source(options), detector, publishers, options.stall_timeout_s)
+
+
+def check_publishers(options: Config, rights: bool = True) -> None:
+    """Raise ConfigError for what keeps a publisher from starting; see ``start_problems``."""
+    system, problems = System(), []
+    for index, section in enumerate(options.publishers):
+        problems += start_problems(f"publishers.{index}", section.checks(), system, rights)
+    if problems:
+        raise ConfigError(problems)
 
 
 def source(options: Config) -> Source:
@@ -113,17 +122,13 @@ def _network_camera(name: str, section: config.RtspSource | config.HttpSource) -
 
 def _with_login(section: config.RtspSource | config.HttpSource) -> str:
     """Return the url with user and password. Raises ConfigError when that cannot be read."""
-    # Only a camera with a password pays for the import of ssl.
-    from edge_ssd import secrets as credentials  # noqa: PLC0415
-
     if section.username is None:
         return section.url
-    place = credentials.Password(section.password_file, section.password_credential)
     try:
-        password = credentials.read_password(place)
+        password = section.read_password()
     except PublishError as error:
-        option = "password_credential" if section.password_credential else "password_file"
-        raise ConfigError([Problem(f"source.{option}", error.problem, error.remedy)]) from None
+        option = f"source.{section.password_option}"
+        raise ConfigError([Problem(option, error.problem, error.remedy)]) from None
     login = ":".join(quote(part, safe="") for part in (section.username, password or ""))
     scheme, rest = section.url.split("://", 1)
     return f"{scheme}://{login}@{rest}"

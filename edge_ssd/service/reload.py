@@ -8,7 +8,7 @@ from pathlib import Path
 from edge_ssd import config
 from edge_ssd.config import Config
 from edge_ssd.pipeline.pipeline import Pipeline
-from edge_ssd.service import outlets
+from edge_ssd.service import build
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,7 @@ class Reloader:
         Raises ConfigError for what the next start would refuse, and then nothing has changed.
         """
         wanted = config.load(self.path)
-        outlets.check(wanted.publishers)
-        outlets.check_access(wanted.publishers)
+        build.check_publishers(wanted)
         pipeline = self._pipeline
         postprocessor = pipeline.detector.postprocessor(wanted.postprocess)
         pipeline.postprocessing.postprocess = postprocessor

@@ -14,7 +14,7 @@ from edge_ssd.errors import ConfigError
 from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.pipeline.publishing import check_delivered
 from edge_ssd.pipeline.worker import POLL_S
-from edge_ssd.service import build, outlets, systemd
+from edge_ssd.service import build, systemd
 from edge_ssd.service.governor import Governor
 from edge_ssd.service.reload import Reloader
 from edge_ssd.service.signals import hangups, stop_on_signals
@@ -41,7 +41,7 @@ def serve(path: Path) -> None:
             manager.status("loading the model")
             options = config.load(path)
             pipeline = build.pipeline(options)
-            outlets.check_access(options.publishers)
+            build.check_publishers(options)
             live = pipeline.capture.source.live
             governor = Governor(
                 options.governor, pipeline.capture.pace if live else None, Sensors().read

@@ -363,7 +363,7 @@ def test_a_brokers_secret_that_this_user_may_not_read(
     assert refused("check-config", config)[0] == 0
     code, line = refused("run", "--config", config)
     assert code == BAD_CONFIG
-    assert line.startswith("publishers.0: ")
+    assert line.startswith(f"publishers.0.{option.partition(':')[0]}: ")
     assert expected in line
 
 

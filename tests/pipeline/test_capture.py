@@ -66,7 +66,7 @@ def test_a_camera_that_fails_is_opened_again_and_no_frame_comes_twice(
     assert len(numbers) > 30
     lost, back = caplog.messages
     assert "the camera failed at frame 5" in lost
-    assert lost.endswith("; it is opened again until it works")
+    assert lost.endswith("; retrying")
     assert "works again after" in back
 
 
@@ -148,7 +148,7 @@ def test_a_camera_that_is_missing_at_the_start_is_waited_for(
         assert bench.run(200)[0] == 0
     assert bench.capture.outage.reason is None
     lost, back = caplog.messages
-    assert lost == "no camera found; plug one in; it is opened again until it works"
+    assert lost == "no camera found; plug one in; retrying"
     assert back.startswith("camera: works again after 1")
     assert len(missing.tries) < 12
 

@@ -155,7 +155,7 @@ def test_a_device_of_the_network_that_is_missing_is_waited_for(
     stats = pipeline.stats.snapshot()
     assert stats.captured == stats.dropped + stats.inferred
     lost, back = caplog.messages
-    assert lost == "no Edge TPU; plug it in; it is opened again until it works"
+    assert lost == "no Edge TPU; plug it in; retrying"
     assert back.startswith("small: works again after ")
 
 

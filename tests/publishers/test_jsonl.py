@@ -17,7 +17,7 @@ import pytest
 from support.privileges import without_root_rights
 
 from edge_ssd.errors import PublishError
-from edge_ssd.publishers.jsonl import JsonLinesPublisher
+from edge_ssd.publishers.jsonl import JsonLinesOptions, JsonLinesPublisher
 from edge_ssd.types import Detections, Frame, FrameResult, PixelFormat, Timing
 
 
@@ -37,7 +37,8 @@ def result(number: int) -> FrameResult:
 def publisher(
     path: Path, max_bytes: int = 10_000_000, backups: int = 2
 ) -> Iterator[JsonLinesPublisher]:
-    opened = JsonLinesPublisher(path, max_bytes, backups)
+    options = {"path": path, "max_bytes": max_bytes, "backups": backups}
+    opened = JsonLinesOptions.model_construct(**options).make()
     opened.open()
     try:
         yield opened
@@ -206,7 +207,7 @@ def test_a_full_disk_leaves_no_half_line_and_goes_on_when_there_is_room(tiny_dis
 def test_standard_output_gets_whole_lines_after_what_was_printed(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    sink = JsonLinesPublisher(None, 1, 0)
+    sink = JsonLinesOptions().make()
     print("first")
     sink.open()
     for number in range(2):
@@ -224,7 +225,7 @@ def test_a_reader_of_standard_output_that_went_away_is_a_broken_pipe(
     os.close(read_end)
     with os.fdopen(write_end, "w") as pipe:
         monkeypatch.setattr(sys, "stdout", pipe)
-        sink = JsonLinesPublisher(None, 1, 0)
+        sink = JsonLinesOptions().make()
         sink.open()
         with pytest.raises(BrokenPipeError):
             sink.publish(result(0))

@@ -229,7 +229,7 @@ def test_no_command_shows_a_password(locked_camera: MjpegCamera, tmp_path: Path)
     running = start("--verbose", "run", "--config", path)  # it waits for the camera
     assert running.stderr
     told = ""
-    while "it is opened again" not in told:
+    while "; retrying" not in told:
         told += running.stderr.readline()
     running.terminate()
     printed, more = running.communicate(timeout=30)

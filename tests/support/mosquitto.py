@@ -124,7 +124,7 @@ class Mosquitto:
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End it without a word to anybody."""
+        """End it silently."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -210,9 +210,9 @@ class Line:
         self._far_port = port
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener: socket.socket | None = None
-        self.mend()
+        self.restore()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Take connections again."""
         self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()

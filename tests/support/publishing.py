@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from edge_ssd import config
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.publishers.mqtt import MqttPublisher
-from edge_ssd.service import outlets
+from edge_ssd.publishers.mqtt import MqttOptions
+from edge_ssd.publishers.mqtt_publisher import MqttPublisher
 from edge_ssd.types import Detections, Frame, FrameResult, PixelFormat, Timing
 from support.mosquitto import USER, Watcher
 
@@ -47,13 +46,11 @@ class Publishers:
 
     def __call__(self, port: int, **options: Any) -> MqttPublisher:
         told = {
-            "type": "mqtt", "host": "localhost", "port": port, "username": USER,
+            "host": "localhost", "port": port, "username": USER,
             "password_file": self.folder / "password",
             "reconnect_min_s": 0.05, "reconnect_max_s": 0.2,
         }  # fmt: skip
-        section = config.MqttPublisher.model_validate(told | options)
-        made = outlets.publisher(section, "cam")
-        assert isinstance(made, MqttPublisher)
+        made = MqttOptions.model_validate(told | options).make("cam")
         self.made.append(made)
         made.open()
         return made

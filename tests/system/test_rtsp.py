@@ -109,7 +109,7 @@ def test_it_survives_a_stop_and_a_freeze(
     wait_for_fresh(recorder)
 
     server.stop()
-    wait_for(lambda: "it is opened again until it works" in caplog.text)
+    wait_for(lambda: "; retrying" in caplog.text)
     server.start()
     wait_for_fresh(recorder)
     assert caplog.text.count("works again after") == 1

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from edge_ssd.commands.detect.table import TablePublisher
-from edge_ssd.config import JsonLinesPublisher as JsonLinesOptions
 from edge_ssd.detector import Detector
 from edge_ssd.draw import annotate, save
 from edge_ssd.errors import PublishError, UsageError
@@ -20,7 +19,7 @@ from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.pixels import bgr
 from edge_ssd.postprocess import PostprocessOptions
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.service import outlets
+from edge_ssd.publishers.jsonl import JsonLinesOptions
 from edge_ssd.sources.base import Source
 from edge_ssd.sources.recorded import open_paths
 from edge_ssd.sources.video import VIDEO_EXTENSIONS
@@ -51,7 +50,7 @@ def pipeline(
     detector = Detector.from_options(model, postprocess=postprocess)
     publishers: list[Publisher] = [ProgressBar(source)]
     if as_json:
-        publishers.append(outlets.publisher(JsonLinesOptions(type="jsonl"), source.name))
+        publishers.append(JsonLinesOptions().make(source.name))
     else:
         publishers += [TablePublisher(_print), Summary(source)]
     if annotate_to:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from edge_ssd.checks import version_of
 from edge_ssd.commands.doctor.camera_access import PI_NODES, what_is_there
 from edge_ssd.commands.doctor.check import Finding, Situation, System, fail, ok, skipped
-from edge_ssd.commands.doctor.network import unreachable
 from edge_ssd.commands.doctor.service import unseen_units
 from edge_ssd.errors import DeviceError
 from edge_ssd.holders import holders
+from edge_ssd.reachable import unreachable
 from edge_ssd.sources.picamera_faults import import_picamera2
+
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 
 
 def picamera2(situation: Situation) -> Finding:
@@ -34,9 +37,11 @@ def camera(situation: Situation) -> Finding:
     if source.type == "usb":
         return _usb_camera(situation.system, source.path)
     if source.type in ("rtsp", "http"):
-        problems = unreachable([source.address])
-        if problems:
-            return fail(problems[0], "check its power and network, and source.url")
+        parts = urlsplit(source.address)
+        port = parts.port or _PORTS[parts.scheme]
+        problem = unreachable(parts.hostname or "", port, source.address)
+        if problem:
+            return fail(problem, "check its power and network, and source.url")
         return ok(f"{source.address} answers")
     return skipped(f"source.type {source.type} needs none")
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_ssd.commands.doctor.check import Finding, Situation, fail, ok, skipped, warn
+from edge_ssd.commands.doctor.check import Finding, Situation, Verdict, fail, ok, skipped, warn
+from edge_ssd.commands.doctor.network import of_publishers
 from edge_ssd.commands.doctor.sandbox import Sandbox, properties, why_unknown
 from edge_ssd.commands.doctor.service import unit_of
 
@@ -17,7 +18,7 @@ def outputs(situation: Situation) -> Finding:
         return skipped("no publisher writes to a file")
     unit = properties(situation)
     if not unit:
-        return _by_this_user(paths, why_unknown(situation))
+        return _by_this_user(situation)
     name, sandbox = unit_of(situation), Sandbox(situation.system, unit)
     refused = [f"{path} ({why})" for path in paths if (why := sandbox.refusal(path))]
     remedy = _remedy(name.removesuffix(".service"), sandbox)
@@ -29,16 +30,11 @@ def outputs(situation: Situation) -> Finding:
     return ok(f"{name} may write {', '.join(map(str, paths))}")
 
 
-def _by_this_user(paths: list[Path], why: str) -> Finding:
-    from edge_ssd.service import outlets
-
-    refused = [str(path) for path in paths if not outlets.may_write(path)]
-    if refused:
-        return warn(
-            f"this user may not write {', '.join(refused)}",
-            "choose a folder where it may, or ask as the user that will",
-        )
-    return ok(f"this user may write {', '.join(map(str, paths))} ({why})")
+def _by_this_user(situation: Situation) -> Finding:
+    found = of_publishers(situation, "outputs") or skipped("no publisher writes to a file")
+    if found.verdict is Verdict.FAIL:
+        return warn(found.evidence, f"{found.remedy}, or ask as the user that will")
+    return ok(f"{found.evidence} ({why_unknown(situation)})")
 
 
 def _remedy(name: str, sandbox: Sandbox) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ssd.commands.doctor.check import Finding, Situation, System, fail, ok, skipped, warn
+from edge_ssd.commands.doctor.network import of_publishers
 
 _LITTLE_BYTES = 200_000_000
 _FULL_BYTES = 1_000_000
@@ -24,33 +25,21 @@ _MEMORY = "let it write below /run, or publish over MQTT"
 
 
 def space(situation: Situation) -> Finding:
-    """There is room on each file system that the system and the publishers write to."""
-    system, mounts = situation.system, _mounts(situation.system)
-    wanted = {"/": _LITTLE_BYTES}
-    folders = {"/": system.root}
-    for section in situation.publishers:
-        if section.type == "jsonl" and section.path:
-            folder = section.path.parent.resolve()
-            place = _mount_point(folder, mounts)
-            in_memory = place in mounts and mounts[place].in_memory
-            wanted.setdefault(place, 0 if in_memory else _LITTLE_BYTES)
-            wanted[place] += section.max_bytes * (section.backups + 1)
-            # The service's own below /run is there only while that runs.
-            folders.setdefault(place, folder if folder.is_dir() else system.path(place))
-    free = {place: system.free_bytes(folder) for place, folder in folders.items()}
-    evidence = ", ".join(f"{place}: {size / 1e6:.0f} MB free" for place, size in free.items())
-    if min(free.values()) < _FULL_BYTES:
+    """There is room on the system's disk, and where the publishers write."""
+    free = situation.system.free_bytes(situation.system.root)
+    evidence = f"/: {free / 1e6:.0f} MB free"
+    if free < _FULL_BYTES:
         return fail(evidence, "make room: `sudo apt clean`, `journalctl --vacuum-size=50M`")
-    if any(free[place] < wanted[place] for place in free):
-        return warn(evidence, "make room, or lower max_bytes and backups of the publisher")
-    return ok(evidence)
+    if free < _LITTLE_BYTES:
+        return warn(evidence, "make room")
+    return of_publishers(situation, "disk space") or ok(evidence)
 
 
 def wear(situation: Situation) -> Finding:
     """Nothing writes to an SD card again and again."""
     system = situation.system
     mounts = _mounts(system)
-    root = mounts.get("/", _Mount("an unknown disk", False, False, []))
+    root = mounts.get("/", _Mount("an unknown disk", False, []))
     if not root.on_card:
         return skipped(f"the system is on {root.device}, not on an SD card")
     publishers = [folder for folder in _folders(situation) if _on_card(folder, mounts)]
@@ -81,7 +70,6 @@ class _Mount:
 
     device: str
     on_card: bool
-    in_memory: bool
     options: list[str]
 
 
@@ -90,12 +78,10 @@ def _mounts(system: System) -> dict[str, _Mount]:
     found = {}
     for line in system.read("/proc/self/mountinfo").splitlines():
         place, _, kind = line.partition(" - ")
-        fields, (file_system, device) = place.split(), kind.split()[:2]
+        fields, device = place.split(), kind.split()[1]
         # By number as well: a kernel without an initramfs calls the card /dev/root.
         card = device.startswith(_CARD) or fields[2].startswith(_CARD_MAJOR)
-        found[fields[4]] = _Mount(
-            device, card, file_system in ("tmpfs", "ramfs"), fields[5].split(",")
-        )
+        found[fields[4]] = _Mount(device, card, fields[5].split(","))
     return found
 
 

@@ -1,4 +1,4 @@
-"""A broker that is locked, or none at all: passwords, TLS and mistakes, told in words."""
+"""A broker that refuses, or none at all: passwords, TLS and mistakes, explained in words."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_tls_fault_is_said_in_words(
         options = options | {"tls": {"ca_file": certificates / options["tls"]["ca_file"]}}
     with running(certificates, tls=True) as broker:
         publisher(broker.port, **options)
-        said = warned("may wait")
+        said = warned("buffering")
     assert re.search(expected, said), said
 
 
@@ -96,7 +96,7 @@ def test_tls_to_a_plain_port_is_said(
     assert warned("TLS") or warned("connection reset")
 
 
-def test_a_client_certificate_opens_the_door(
+def test_a_client_certificate_is_accepted(
     publisher: Publishers, certificates: Path, warned: Callable[[str], str]
 ) -> None:
     ca = certificates / "ca.pem"
@@ -154,7 +154,7 @@ CONFIG_MISTAKES = {
     "password: hunter2": "must not hold a password: put it into a file",
     "password_file: p": "must have a username where there is a password",
     "username: u, password_file: p, password_credential: c": "not both",
-    "tls: {key_file: k}": "must have tls.certificate_file",
+    "tls: {key_file: k}": "tls: must have certificate_file where there is key_file",
     "topic: a/+/b": "must be a topic",
     "topic: 'a/{camera}'": "must be a topic",
     "topic: a, availability_topic: a": "other than availability_topic",

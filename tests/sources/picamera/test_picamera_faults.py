@@ -173,7 +173,7 @@ def test_the_service_goes_on_after_a_fault(
         pipeline.start()
         await_results(recorder, 5)
         change(rig, fault)
-        wait_for(lambda: any("is opened again" in text for text in caplog.messages))
+        wait_for(lambda: any("; retrying" in text for text in caplog.messages))
         change(rig, mend)
         wait_for(lambda: any("works again after" in text for text in caplog.messages))
         await_results(recorder, len(recorder.results) + 5)

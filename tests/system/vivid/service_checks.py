@@ -67,7 +67,7 @@ def test_it_survives_the_plug_a_stall_and_a_broken_stream(tmp_path: Path) -> Non
     service.wait_for_frames()
 
     camera.break_stream()
-    service.wait_for(lambda: service.log.count("it is opened again until it works") == 3)
+    service.wait_for(lambda: service.log.count("; retrying") == 3)
     service.wait_for_frames()
 
     service.process.send_signal(signal.SIGTERM)

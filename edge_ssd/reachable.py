@@ -1,0 +1,32 @@
+"""Whether something listens at a host and port."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+TIMEOUT_S = 5.0
+
+
+def unreachable(host: str, port: int, what: str) -> str:
+    """Return why nothing there accepts a TCP connection; empty where something does.
+
+    Answers within 5 seconds, although a name server may block for longer. what: the name to use
+    in the answer.
+    """
+    problem = f"{what}: the name could not be resolved in time"
+
+    def connect() -> None:
+        nonlocal problem
+        try:
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            problem = f"{what} does not answer in time"
+            with socket.create_connection((host, port), TIMEOUT_S):
+                problem = ""
+        except OSError as error:
+            problem = f"{what} does not answer: {error.strerror or error}"
+
+    attempt = threading.Thread(target=connect, daemon=True)
+    attempt.start()
+    attempt.join(TIMEOUT_S)
+    return problem
