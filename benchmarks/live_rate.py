@@ -17,7 +17,7 @@ from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.postprocess import PostprocessOptions
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.service import build
-from edge_ssd.sources.synthetic import SyntheticSource
+from edge_ssd.sources.synthetic import SyntheticOptions, SyntheticSource
 from edge_ssd.types import FrameResult
 
 FASTER = 5
@@ -45,7 +45,8 @@ def main() -> None:
         network.interpreter.invoke()
         periods.append((time.perf_counter() - begun) * 1e3)
     period_ms = statistics.median(periods)
-    source = SyntheticSource("camera", 640, 480, FASTER * 1e3 / period_ms, FRAMES, live=True)
+    options = SyntheticOptions(fps=FASTER * 1e3 / period_ms, frame_limit=FRAMES)
+    source = SyntheticSource("camera", options)
     labels = build.labels_of(network)
     numbers = Numbers()
     postprocessor = build.postprocessor(network, labels, PostprocessOptions())

@@ -25,6 +25,7 @@ class Channel(Generic[T]):
         self.lossy = lossy
         self._items: deque[T] = deque()
         self._closed = False
+        self._error: BaseException | None = None
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
@@ -59,7 +60,10 @@ class Channel(Generic[T]):
             return max(discarded, 0)
 
     def get(self, timeout_s: float) -> T | None:
-        """Take the oldest item, or None when none came in time. Raises Closed once drained."""
+        """Take the oldest item, or None when none came in time.
+
+        Once drained, raises the error it was closed with, or Closed.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
             if self._items:
@@ -67,13 +71,17 @@ class Channel(Generic[T]):
                 self._changed.notify_all()
                 return item
             if self._closed:
-                raise Closed
+                raise self._error or Closed
             return None
 
-    def close(self) -> None:
-        """Take nothing more in; what is inside can still be taken out."""
+    def close(self, error: BaseException | None = None) -> None:
+        """Take nothing more in; what is inside can still be taken out.
+
+        error: what ended the giver; the taker meets it after the last item.
+        """
         with self._changed:
             self._closed = True
+            self._error = self._error or error
             self._changed.notify_all()
 
     def abort(self) -> int:

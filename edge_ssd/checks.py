@@ -170,6 +170,7 @@ class Check:
     at_start: takes milliseconds and opens no device, so that every start of the service runs it.
     rights: asks what this user may do; a plain ``check-config`` leaves it out, because whoever
         checks a service's file is rarely the service's user.
+    outside: looks at the processes of other users, which the service's sandbox hides.
     """
 
     name: str
@@ -181,6 +182,7 @@ class Check:
     limit_s: float = 15.0
     at_start: bool = False
     rights: bool = False
+    outside: bool = False
 
 
 def start_problems(

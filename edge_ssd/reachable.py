@@ -8,11 +8,11 @@ import threading
 TIMEOUT_S = 5.0
 
 
-def unreachable(host: str, port: int, what: str) -> str:
+def unreachable(host: str, port: int, what: str, timeout_s: float = TIMEOUT_S) -> str:
     """Return why nothing there accepts a TCP connection; empty where something does.
 
-    Answers within 5 seconds, although a name server may block for longer. what: the name to use
-    in the answer.
+    Answers within ``timeout_s``, although a name server may block for longer. what: the name to
+    use in the answer.
     """
     problem = f"{what}: the name could not be resolved in time"
 
@@ -21,12 +21,12 @@ def unreachable(host: str, port: int, what: str) -> str:
         try:
             socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             problem = f"{what} does not answer in time"
-            with socket.create_connection((host, port), TIMEOUT_S):
+            with socket.create_connection((host, port), timeout_s):
                 problem = ""
         except OSError as error:
             problem = f"{what} does not answer: {error.strerror or error}"
 
     attempt = threading.Thread(target=connect, daemon=True)
     attempt.start()
-    attempt.join(TIMEOUT_S)
+    attempt.join(timeout_s)
     return problem

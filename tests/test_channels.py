@@ -51,6 +51,18 @@ def test_closed_channel_is_drained_then_raises() -> None:
         channel.get(0)
 
 
+def test_the_error_a_channel_is_closed_with_comes_after_its_last_item() -> None:
+    channel: Channel[int] = Channel(1, lossy=True)
+    channel.put(1)
+    channel.close(OSError("unplugged"))
+    channel.close()
+    assert not channel.drained
+    assert channel.get(0) == 1
+    assert channel.drained
+    with pytest.raises(OSError, match="unplugged"):
+        channel.get(0)
+
+
 def test_abort_discards_counts_and_wakes_both_sides() -> None:
     full: Channel[int] = Channel(1)
     full.put(1)

@@ -41,7 +41,7 @@ def main() -> None:
     labels = build.labels_of(network)
     recording = Recording(Recorder(given.frames))
     pipeline = Pipeline(
-        build.source(options),
+        options.make_source(),
         network,
         build.postprocessor(network, labels, options.postprocess),
         [*(Outlet(each.make(options.name)) for each in options.publishers), Outlet(recording)],

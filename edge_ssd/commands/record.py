@@ -19,7 +19,6 @@ from edge_ssd.errors import DeviceError, PublishError, UsageError
 from edge_ssd.files import replacing
 from edge_ssd.pipeline.worker import POLL_S
 from edge_ssd.pixels import bgr
-from edge_ssd.service import build
 from edge_ssd.sources.base import EndOfStream, Source
 from edge_ssd.types import Frame
 
@@ -39,7 +38,7 @@ def record(
     Raises UsageError when the folder is not empty, PublishError when it cannot be written,
     DeviceError or InputError when the source fails; what was saved until then stays, whole.
     """
-    recording, source = Recording(folder, options), build.source(options)
+    recording, source = Recording(folder, options), options.make_source()
     last_s = clock()
     try:
         source.open()

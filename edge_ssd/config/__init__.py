@@ -6,32 +6,13 @@
 
 from edge_ssd.config.loading import json_schema, load, parse
 from edge_ssd.config.reference import reference
-from edge_ssd.config.schema import Config, GovernorOptions, PublisherOptions
-from edge_ssd.config.sources import (
-    FaultOptions,
-    HttpSource,
-    ImagesSource,
-    PiCameraSource,
-    RtspSource,
-    SourceOptions,
-    SyntheticSource,
-    UsbSource,
-    VideoSource,
-)
+from edge_ssd.config.schema import AnySource, Config, GovernorOptions, PublisherOptions
 
 __all__ = [
+    "AnySource",
     "Config",
-    "FaultOptions",
     "GovernorOptions",
-    "HttpSource",
-    "ImagesSource",
-    "PiCameraSource",
     "PublisherOptions",
-    "RtspSource",
-    "SourceOptions",
-    "SyntheticSource",
-    "UsbSource",
-    "VideoSource",
     "json_schema",
     "load",
     "parse",

@@ -23,39 +23,44 @@ _WAITING = 4
 def stream(
     source: str | PathLike[str] | Mapping[str, Any], detector: Detector | None = None
 ) -> Iterator[FrameResult]:
-    """Yield the result of each frame; frames are read and inferred in threads of their own.
+    """Return an iterator over the result of each frame; threads of its own read and infer them.
 
-    source: the URL of a network camera (rtsp, http), the path of a video, an image or a folder,
-        or a camera's options, such as ``{"type": "usb", "path": "/dev/video0"}``.
+    source: the URL of an IP camera (rtsp, http), the path of a video, an image or a folder, or
+        the options of a source, such as ``{"type": "usb", "path": "/dev/video0"}``.
     detector: None for the bundled model. It belongs to the stream until that ends.
 
     A camera gives its newest frame, and results that nobody takes in time are dropped; a
-    recording gives every frame, in order. Raises ConfigError for options that are not valid,
-    InputError, DeviceError.
+    recording gives every frame, in order. Leaving the loop stops the threads. Raises ConfigError
+    for options that are not valid and InputError for a missing file; the iterator raises
+    InputError or DeviceError when the source fails later. A camera that fails is retried for
+    five minutes first.
 
         for result in edge_ssd.stream("clip.mp4"):
             print(result.frame.number, [found.label for found in result.detections])
     """
     opened = _source(source)
     outbox = _Outbox(lossy=opened.live)
-    pipeline = Pipeline(opened, detector or Detector(), [Outlet(outbox, _WAITING)])
+    return _results(Pipeline(opened, detector or Detector(), [Outlet(outbox, _WAITING)]), outbox)
+
+
+def _results(pipeline: Pipeline, outbox: _Outbox) -> Iterator[FrameResult]:
     pipeline.start()
     try:
         while True:
             result = outbox.results.get(POLL_S)
             if result is not None:
                 yield result
-            elif pipeline.wait(0):
-                return
+            else:
+                pipeline.wait(0)  # raises the error of a worker, even where another one is blocked
     except Closed:
-        pipeline.wait()
+        pass
     finally:
         outbox.results.abort()
         pipeline.stop()
 
 
 class _Outbox(Publisher):
-    """Hands results to the caller of ``stream``."""
+    """Passes results to the caller of ``stream``."""
 
     name = "stream"
 
@@ -70,11 +75,9 @@ class _Outbox(Publisher):
 
 
 def _source(source: str | PathLike[str] | Mapping[str, Any]) -> Source:
-    if isinstance(source, Mapping):
-        return parse({"source": dict(source)}).make_source()
-    text = fspath(source)
-    if "://" in text:
-        return parse(
-            {"source": {"type": text.partition(":")[0].rstrip("s"), "url": text}}
-        ).make_source()
-    return open_paths([Path(text)])
+    if not isinstance(source, Mapping):
+        text = fspath(source)
+        if "://" not in text:
+            return open_paths([Path(text)])
+        source = {"type": text.partition(":")[0].rstrip("s"), "url": text}
+    return parse({"source": dict(source)}).make_source()

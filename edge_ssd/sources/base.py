@@ -1,12 +1,16 @@
-"""The base every source stands on: open, read, close."""
+"""The interface of every source, and of the options that make it."""
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
 
+from edge_ssd.checks import Check
+from edge_ssd.errors import ConfigError, InputError, Problem, PublishError
+from edge_ssd.options import Options
 from edge_ssd.types import Frame
 
 
@@ -28,7 +32,7 @@ class Source(ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Get ready to read. Raises InputError or DeviceError when that cannot be."""
+        """Prepare to read. Raises InputError, DeviceError, ConfigError."""
 
     @abstractmethod
     def read(self, timeout_s: float) -> Frame | None:
@@ -40,7 +44,7 @@ class Source(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give everything back; may be called twice, and before ``open``."""
+        """Release everything; may be called twice, and before ``open``."""
 
     @property
     def frame_count(self) -> int | None:
@@ -51,6 +55,36 @@ class Source(ABC):
     def unreadable(self) -> int:
         """How many inputs were reported and skipped so far."""
         return 0
+
+
+class SourceOptions(Options):
+    """The section ``source`` of one kind of source; each kind has its own subclass.
+
+    type: the kind's name in a configuration; a subclass gives it as a ``Literal``.
+    """
+
+    type: str
+
+    @abstractmethod
+    def make(self, name: str) -> Source:
+        """Return the source, not opened yet; name: what results and messages call it.
+
+        Raises ConfigError for a file that is missing or may not be read.
+        """
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return what ``edge-ssd doctor`` examines; nothing where no device is needed."""
+        return ()
+
+
+@contextmanager
+def naming_option(option: str) -> Iterator[None]:
+    """Turn what is wrong with a file into a ConfigError of the option that names the file."""
+    try:
+        yield
+    except (InputError, PublishError) as error:
+        problem = Problem(f"source.{option}", error.problem, error.remedy)
+        raise ConfigError([problem]) from None
 
 
 def frames(source: Source) -> Iterator[Frame]:
@@ -68,5 +102,5 @@ def frames(source: Source) -> Iterator[Frame]:
 
 
 def capture_times() -> tuple[int, datetime]:
-    """Now, as (monotonic nanoseconds, UTC wall time)."""
+    """Return the present time, as (monotonic nanoseconds, UTC wall time)."""
     return time.monotonic_ns(), datetime.now(timezone.utc)

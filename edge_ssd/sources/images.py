@@ -1,4 +1,4 @@
-"""Still pictures: files and folders, in order, none lost."""
+"""Still images: files and folders, in order, none lost."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
@@ -17,30 +19,52 @@ from numpy.typing import NDArray
 
 from edge_ssd.errors import InputError
 from edge_ssd.files import may, remedy
-from edge_ssd.sources.base import EndOfStream, Source, capture_times
+from edge_ssd.sources.base import (
+    EndOfStream,
+    Source,
+    SourceOptions,
+    capture_times,
+    naming_option,
+)
 from edge_ssd.sources.quiet import quiet_opencv
 from edge_ssd.types import Frame, PixelFormat
 
 IMAGE_EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
-# How a file of a kind begins, and what a whole one holds at its end.
+# How a file of each kind begins, and what a complete one has at its end.
 _ENDS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG\r\n\x1a\n": b"IEND\xaeB`\x82"}
 
 _logger = logging.getLogger(__name__)
 
 
+class ImagesOptions(SourceOptions):
+    """Images, in natural order (img2 before img10); each is used once."""
+
+    type: Literal["images"] = "images"
+    path: Path
+    """An image, or a folder of images."""
+    loop: bool = False
+    """Start again after the last image; frame numbers keep counting."""
+
+    def make(self, name: str) -> ImageSource:
+        """Return the source; see SourceOptions."""
+        with naming_option("path"):
+            check_readable(self.path)
+            files = _files(self.path)
+        return ImageSource(name, files, self.loop)
+
+
 class ImageSource(Source):
-    """Picture files in the order given; a folder stands for its pictures in natural order.
+    """Image files in the order given; a folder stands for its images in natural order.
 
     Frames are BGR, turned upright as their EXIF says, with ``path`` set, numbered 0, 1, 2 …
     in the order they are delivered. A file that cannot be read is reported once in the log,
-    skipped, counted in ``unreadable`` and taken off ``frame_count``.
+    skipped, counted in ``unreadable`` and removed from ``frame_count``.
 
-    paths: files of any name, and folders (not their subfolders).
-    loop: start over after the last picture, for ever.
+    paths: files of any name, and folders (not their subfolders). loop: see ImagesOptions.
 
-    ``open`` raises InputError when a path is missing or a folder has no pictures; ``read``
-    when not one of the pictures could be read.
+    ``open`` raises InputError when a path is missing or a folder has no images; ``read``
+    when not one of the files could be read.
     """
 
     live = False
@@ -49,63 +73,86 @@ class ImageSource(Source):
         super().__init__(name)
         self._paths = paths
         self._loop = loop
+        self._counts: dict[Path, int | None] = {}
         self._files: list[Path] = []
-        self._next = 0
-        self._number = 0
-        self._unreadable = 0
+        self._frames: Generator[Frame, None, None] | None = None
+        self._number = self._unreadable = 0
 
     def open(self) -> None:
         """List the files; see the class for what is raised."""
         self._files = [file for path in self._paths for file in _files(path)]
+        self._number = self._unreadable = 0
+        for file in tuple(self._files):
+            with self._skipping(file):
+                self._counts[file] = self._count(file)
         if not self._files:
-            raise InputError("no pictures were given", "name at least one picture or folder")
-        self._next = self._number = 0
+            raise self._nothing_readable()
+        self._frames = self._all_frames()
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the next picture; the timeout is not needed, files never stall for long."""
-        while self._next < len(self._files) or (self._loop and self._files):
-            self._next %= len(self._files)
-            path = self._files[self._next]
-            try:
-                image = read_image(path)
-            except InputError as error:
-                _logger.warning("skipped %s", error.problem)
-                self._unreadable += 1
-                del self._files[self._next]
-                continue
-            self._next += 1
-            return self._frame(path, image)
-        if not self._files and self._unreadable:
-            raise InputError(
-                f"none of the {self._unreadable} pictures could be read",
-                "each is named in a warning above; check that they are complete pictures",
-            )
+        """Return the next frame; the timeout is not needed, files never stall for long."""
+        frame = next(self._frames, None) if self._frames else None
+        if frame is not None:
+            number, self._number = self._number, self._number + 1
+            return replace(frame, number=number)
+        if not self._number:
+            raise self._nothing_readable()
         raise EndOfStream
 
     def close(self) -> None:
-        """Nothing is held open between two pictures."""
+        """Close the file that is open."""
+        if self._frames is not None:
+            self._frames.close()
 
     @property
     def frame_count(self) -> int | None:
-        """Pictures in all, without those found unreadable so far; None when looping."""
-        return None if self._loop else len(self._files)
+        """The number of frames without unreadable files so far; None when looping or unknown."""
+        counts = [self._counts[file] for file in self._files]
+        known = [count for count in counts if count is not None]
+        return None if self._loop or len(known) < len(counts) else sum(known)
 
     @property
     def unreadable(self) -> int:
-        """How many pictures were reported and skipped so far."""
+        """How many files were reported and skipped so far."""
         return self._unreadable
 
-    def _frame(self, path: Path, image: NDArray[np.uint8]) -> Frame:
-        number, self._number = self._number, self._number + 1
-        captured_ns, captured_at = capture_times()
-        return Frame(image, PixelFormat.BGR, self.name, number, captured_ns, captured_at, str(path))
+    def _count(self, file: Path) -> int | None:
+        """Return how many frames a file has. Raises InputError where that shows it is broken."""
+        return 1
+
+    def _frames_of(self, file: Path) -> Iterator[Frame]:
+        image = read_image(file)
+        yield Frame(image, PixelFormat.BGR, self.name, 0, *capture_times(), str(file))
+
+    def _all_frames(self) -> Generator[Frame, None, None]:
+        while self._files:
+            for file in tuple(self._files):
+                with self._skipping(file):
+                    yield from self._frames_of(file)
+            if not self._loop:
+                return
+
+    @contextmanager
+    def _skipping(self, file: Path) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            _logger.warning("skipped %s", error.problem)
+            self._unreadable += 1
+            self._files.remove(file)
+
+    def _nothing_readable(self) -> InputError:
+        return InputError(
+            f"none of the {self._unreadable} files could be read",
+            "each is named in a warning above; check that they are complete",
+        )
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Decode one picture to (height, width, 3) uint8 BGR, upright.
+    """Decode one image to (height, width, 3) uint8 BGR, upright.
 
-    Grey, transparent and 16-bit pictures are converted. Raises InputError when the file
-    cannot be read, is empty, cut short, or no picture.
+    Grey, transparent and 16-bit images are converted. Raises InputError when the file
+    cannot be read, is empty, truncated, or no image.
     """
     quiet_opencv()
     try:
@@ -114,22 +161,22 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise unreadable(path, error) from error
     if not data:
         raise InputError(f"{path}: the file is empty", "copy it again")
-    # Decoders differ: some give the half that is there, some print a line of their own.
+    # Decoders differ: some return the half that exists, some print a line of their own.
     if any(data.startswith(start) and end not in data for start, end in _ENDS.items()):
-        raise InputError(f"{path}: the picture is cut short", "copy it again")
+        raise InputError(f"{path}: the image is truncated", "copy it again")
     try:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
-        raise InputError(f"{path}: {error.err}", "use a smaller picture") from error
+        raise InputError(f"{path}: {error.err}", "use a smaller image") from error
     if decoded is None:
-        raise InputError(f"{path}: not a picture, or cut short", "open it in a viewer to check")
+        raise InputError(f"{path}: not an image, or truncated", "open it in a viewer to check")
     return cast("NDArray[np.uint8]", decoded)
 
 
 def list_folder(folder: Path, extensions: Collection[str]) -> list[Path]:
     """Return the folder's files that end in one of ``extensions``, img2 before img10.
 
-    Capitals do not matter; hidden files are left out (macOS leaves ``._photo.jpg`` beside
+    Case is ignored; hidden files are left out (macOS leaves ``._photo.jpg`` beside
     photo.jpg). Raises InputError when there are none, or the folder cannot be read.
     """
     check_readable(folder)
@@ -150,12 +197,12 @@ def list_folder(folder: Path, extensions: Collection[str]) -> list[Path]:
 
 
 def missing(path: Path) -> InputError:
-    """Return the error for a path that is not there."""
+    """Return the error for a path that does not exist."""
     return InputError(f"{path} does not exist", "check the spelling and the current folder")
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is a folder. Raises InputError where nothing is there or may be seen."""
+    """Whether a path is a folder. Raises InputError where it is missing or hidden."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:

@@ -1,7 +1,7 @@
 """A camera that libcamera drives, through picamera2: the ISP scales, the CPU copies once.
 
 Two streams are configured. ``main`` chooses the sensor mode, and with it the field of view;
-nobody maps its buffers. ``lores`` is the same view, scaled by the ISP for the detector; it is
+its buffers are never mapped. ``lores`` is the same view, scaled by the ISP for the detector; it is
 what the frames carry.
 """
 
@@ -10,24 +10,29 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import TimeoutError as JobTimeoutError  # the builtin from Python 3.11 on
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from edge_ssd.checks import Check
 from edge_ssd.errors import ConfigError, DeviceError, EdgeSsdError, Problem
-from edge_ssd.sources.base import Source, capture_times
+from edge_ssd.options import require
+from edge_ssd.sources import picamera_checks
+from edge_ssd.sources.base import Source, SourceOptions, capture_times
+from edge_ssd.sources.picamera_checks import choose
 from edge_ssd.sources.picamera_controls import control_problems, frame_duration
 from edge_ssd.sources.picamera_faults import explained, import_picamera2
 from edge_ssd.types import Frame, PixelFormat
 
 _LORES_PIXELS = 320
-"""The shorter side of the lores stream where none is given: SSD models take 300 or 320."""
+"""The shorter side of the lores stream by default: SSD models take 300 or 320."""
 
 _CANCEL_S = 1.0
 
@@ -46,7 +51,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """How one stream's buffers are laid out, as the camera says it; sizes in pixels."""
+    """The layout of one stream's buffers, as the camera reports it; sizes in pixels."""
 
     format: str
     width: int
@@ -59,10 +64,10 @@ class _Stream:
         return cls(configuration["format"], width, height, configuration["stride"])
 
     def __str__(self) -> str:
-        return f"{self.width}x{self.height} {self.format} with {self.stride} bytes a row"
+        return f"{self.width}x{self.height} {self.format} with {self.stride} bytes per row"
 
     def copy(self, buffer: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return the picture in a buffer as ``Frame.image`` has it; the one copy made."""
+        """Return the image in a buffer as ``Frame.image`` has it; the only copy made."""
         pixel_format, pixel_bytes = _FORMATS[self.format]
         rows = self.height * 3 // 2 if pixel_format.planar else self.height
         if self.stride < self.width * pixel_bytes or buffer.size < rows * self.stride:
@@ -75,17 +80,68 @@ class _Stream:
         return owned
 
 
+class PiCameraOptions(SourceOptions):
+    """A camera on the Pi's own connector, through picamera2; its image processor scales."""
+
+    type: Literal["picamera"] = "picamera"
+    camera: int | str = 0
+    """Its number, or its id or model name, as `rpicam-hello --list-cameras` shows them."""
+    width: int = Field(default=1280, ge=64, le=10000)
+    """Pixels; with height it chooses the sensor's mode and field of view."""
+    height: int = Field(default=720, ge=64, le=10000)
+    """Pixels."""
+    lores_width: int | None = Field(default=None, ge=64, le=10000)
+    """Of the frames, in pixels; null for the shape of width x height, 320 on its shorter side."""
+    lores_height: int | None = Field(default=None, ge=64, le=10000)
+    """Pixels; give both or neither."""
+    lores_format: Literal["YUV420", "RGB888"] = "YUV420"
+    """RGB888, on a Pi 5 only, saves the CPU a conversion."""
+    fps: float | None = Field(default=30.0, gt=0, le=1000)
+    """Frames per second; null for what the light allows."""
+    rotation: Literal[0, 180] = 0
+    """Degrees; 180 for a camera mounted upside down."""
+    hflip: bool = False
+    """Mirror left to right."""
+    vflip: bool = False
+    """Mirror top to bottom."""
+    controls: dict[str, Any] = Field(default_factory=dict)
+    """libcamera's controls by name, such as `{AfMode: 2, ExposureTime: 8000}`."""
+
+    @model_validator(mode="after")
+    def _lores_fits(self) -> PiCameraOptions:
+        width, height = self.lores_width, self.lores_height
+        require((width is None) == (height is None), "both lores_width and lores_height")
+        fits = (width or 0) <= self.width and (height or 0) <= self.height
+        require(fits, "a lores size within width x height")
+        return self
+
+    @property
+    def lores_size(self) -> tuple[int, int]:
+        """Width and height that the frames are asked to have, in pixels; even, as the ISP needs."""
+        if self.lores_width and self.lores_height:
+            return self.lores_width, self.lores_height
+        ratio = min(1.0, _LORES_PIXELS / min(self.width, self.height))
+        return int(self.width * ratio) // 2 * 2, int(self.height * ratio) // 2 * 2
+
+    @property
+    def flips(self) -> tuple[bool, bool]:
+        """Whether the camera must mirror left to right, and top to bottom."""
+        turned = self.rotation == 180
+        return self.hflip != turned, self.vflip != turned
+
+    def make(self, name: str) -> PiCameraSource:
+        """Return the source; see SourceOptions."""
+        return PiCameraSource(name, self)
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return what ``edge-ssd doctor`` examines."""
+        return picamera_checks.checks(self.camera)
+
+
 class PiCameraSource(Source):
     """The newest frames of a camera, as its lores stream has them.
 
-    camera: its number, or its id or model name, as ``rpicam-hello --list-cameras`` has them.
-    size: width and height of the main stream, in pixels.
-    lores_size: those of the frames; None for the shape of ``size`` with a shorter side of 320.
-    lores_format: YUV420, or RGB888 where the ISP can (Pi 5). What the camera makes of format
-        and size is read back, and frames are what it says.
-    fps: frames a second; None for whatever the light allows.
-    rotation: 0 or 180 degrees; hflip, vflip: mirrored left to right, top to bottom.
-    controls: libcamera's controls by name.
+    The format and size that the camera really gives are read back, and frames have those.
 
     ``open`` raises DeviceError where picamera2 or the camera is missing, busy or refuses,
     ConfigError for a control it does not have or a value out of its range. ``read`` raises
@@ -94,27 +150,9 @@ class PiCameraSource(Source):
 
     live = True
 
-    def __init__(
-        self,
-        name: str,
-        camera: int | str = 0,
-        size: tuple[int, int] = (1280, 720),
-        lores_size: tuple[int, int] | None = None,
-        lores_format: str = "YUV420",
-        fps: float | None = 30.0,
-        rotation: int = 0,
-        hflip: bool = False,
-        vflip: bool = False,
-        controls: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, name: str, options: PiCameraOptions) -> None:
         super().__init__(name)
-        self._wanted = camera
-        self._size = size
-        self._lores_size = lores_size or _same_shape(size)
-        self._lores_format = lores_format
-        self._fps = fps
-        self._flips = (hflip != (rotation == 180), vflip != (rotation == 180))
-        self._controls = dict(controls or {})
+        self._options = options
         self._camera: Any = None
         self._mapped_array: Any = None
         self._stream: _Stream | None = None
@@ -124,7 +162,8 @@ class PiCameraSource(Source):
     def open(self) -> None:
         """Start the camera; see the class for what is raised."""
         picamera2, libcamera = import_picamera2()
-        number = self._choose(picamera2.Picamera2.global_camera_info())
+        cameras = picamera2.Picamera2.global_camera_info()
+        number = choose(self._options.camera, cameras, f"{self.name}: ")
         self._mapped_array = picamera2.MappedArray
         # Made in two steps, so that what a failing one leaves open can be closed.
         self._camera = picamera2.Picamera2.__new__(picamera2.Picamera2)
@@ -137,16 +176,16 @@ class PiCameraSource(Source):
             raise
         except (RuntimeError, OSError) as error:
             self.close()
-            raise explained(f"{self.name}: camera {self._wanted}", error) from error
+            raise explained(f"{self.name}: camera {self._options.camera}", error) from error
 
     def read(self, timeout_s: float) -> Frame | None:
-        """Return the newest frame that was not read yet, waiting for one if need be."""
+        """Return the newest frame not read yet; waits for one where there is none."""
         try:
             request = self._next_request(timeout_s)
             if request is None:
                 return None
             try:
-                image = self._picture(request)
+                image = self._image(request)
                 metadata = request.get_metadata()
             finally:
                 request.release()
@@ -155,38 +194,24 @@ class PiCameraSource(Source):
         return self._frame(image, metadata)
 
     def close(self) -> None:
-        """Stop the camera and give its buffers back."""
+        """Stop the camera and release its buffers."""
         camera, self._camera = self._camera, None
         job, self._job = self._job, None
         if camera is None:
             return
         if job is not None:
-            # A request that comes after all would be nobody's, and its buffer lost.
+            # A request that still comes would belong to nobody, and its buffer be lost.
             with suppress(Exception):
                 camera.cancel_all_and_flush()
                 job.get_result(timeout=_CANCEL_S).release()
         _close(camera)
 
-    def _choose(self, cameras: Sequence[Mapping[str, Any]]) -> int:
-        for number, info in enumerate(cameras):
-            if self._wanted in (number, info["Id"], info["Model"]):
-                return number
-        if not cameras:
-            raise DeviceError(
-                f"{self.name}: no camera found",
-                "check its ribbon cable; `rpicam-hello --list-cameras` must show it",
-            )
-        found = ", ".join(f"{n} = {info['Model']} ({info['Id']})" for n, info in enumerate(cameras))
-        raise DeviceError(
-            f"{self.name}: no camera {self._wanted!r}; found {found}", "correct source.camera"
-        )
-
     def _configure(self, libcamera: Any) -> None:
         """Configure both streams, and read back what they really are."""
-        camera, (hflip, vflip) = self._camera, self._flips
+        camera, options, (hflip, vflip) = self._camera, self._options, self._options.flips
         asked = camera.create_preview_configuration(
-            main={"size": self._size, "format": "YUV420"},
-            lores={"size": self._lores_size, "format": self._lores_format},
+            main={"size": (options.width, options.height), "format": "YUV420"},
+            lores={"size": options.lores_size, "format": options.lores_format},
             transform=libcamera.Transform(hflip=hflip, vflip=vflip),
             colour_space=libcamera.ColorSpace.Smpte170m(),  # what ``Frame.image`` asks for
             display=None,
@@ -194,31 +219,32 @@ class PiCameraSource(Source):
         )
         camera.configure(asked)
         given = camera.camera_configuration()
-        if (given["transform"].hflip, given["transform"].vflip) != self._flips:
-            problem = "this camera can neither rotate nor flip"
-            remedy = "set it to 0, and no flips"
-            raise ConfigError([Problem("source.rotation", problem, remedy)])
+        if (given["transform"].hflip, given["transform"].vflip) != (hflip, vflip):
+            problem = Problem("source.rotation", "this camera can neither rotate nor flip",
+                              "set it to 0, and no flips")  # fmt: skip
+            raise ConfigError([problem])
         self._stream = _Stream.of(given["lores"])
         if self._stream.format not in _FORMATS:
             raise DeviceError(
-                f"{self.name}: the camera gives {self._stream}, which is not understood",
+                f"{self.name}: the camera gives {self._stream}, an unknown format",
                 "use `type: usb` for a webcam",
             )
-        log.info("%s: camera %s gives %s", self.name, self._wanted, self._stream)
+        log.info("%s: camera %s gives %s", self.name, options.camera, self._stream)
         self._set_controls(camera.camera_controls)
 
     def _set_controls(self, advertised: Mapping[str, Any]) -> None:
-        problems = control_problems(self._controls, advertised)
+        controls = self._options.controls
+        problems = control_problems(controls, advertised)
         if problems:
             raise ConfigError(problems)
-        duration, warning = frame_duration(self._fps, advertised)
+        duration, warning = frame_duration(self._options.fps, advertised)
         if warning:
             log.warning("%s: %s", self.name, warning)
-        self._camera.set_controls(duration | self._controls)
+        self._camera.set_controls(duration | controls)
 
     def _next_request(self, timeout_s: float) -> Any:
-        # Asked for once and awaited over many calls: picamera2 would hand the frame of a wait
-        # that timed out to nobody, and after four of those it has no buffer left.
+        # Asked for once and awaited over many calls: picamera2 loses the frame of a wait that
+        # timed out, and after four of those it has no buffer left.
         if self._job is None:
             self._job = self._camera.capture_request(wait=False)
         try:
@@ -228,7 +254,7 @@ class PiCameraSource(Source):
         self._job = None
         return request
 
-    def _picture(self, request: Any) -> NDArray[np.uint8]:
+    def _image(self, request: Any) -> NDArray[np.uint8]:
         stream = _Stream.of(request.config["lores"])
         if stream != self._stream:
             raise DeviceError(
@@ -248,10 +274,10 @@ class PiCameraSource(Source):
 
 
 def _capture_times(sensor_ns: int | None) -> tuple[int, datetime]:
-    """Return when the sensor took the picture, as ``capture_times`` gives it.
+    """Return when the sensor took the image, as ``capture_times`` gives it.
 
-    sensor_ns: CLOCK_BOOTTIME, which unlike the monotonic clock goes on while suspended; None
-        where the camera does not say, which is taken for now.
+    sensor_ns: CLOCK_BOOTTIME, which unlike the monotonic clock runs while suspended; None,
+        where the camera does not report it, stands for now.
     """
     now_ns, now = capture_times()
     if sensor_ns is None:
@@ -264,18 +290,11 @@ def _capture_times(sensor_ns: int | None) -> tuple[int, datetime]:
     return captured_ns, now - timedelta(microseconds=(now_ns - captured_ns) / 1000)
 
 
-def _same_shape(size: tuple[int, int]) -> tuple[int, int]:
-    """Scale a size down to a shorter side of 320, even as the ISP needs it."""
-    ratio = min(1.0, _LORES_PIXELS / min(size))
-    width, height = (int(side * ratio) // 2 * 2 for side in size)
-    return width, height
-
-
 def _close(camera: Any) -> None:
-    """Close a picamera2 object, in whatever state, and what its ``close`` leaves open."""
+    """Close a picamera2 object in any state, and what its ``close`` leaves open."""
     try:
         camera.close()
-    except Exception as error:  # half open, or its device is gone: go on with the rest
+    except Exception as error:  # half open, or its device is gone: the rest must still be closed
         log.debug("picamera2 could not close: %s", error)
     camera.is_open = False
     pipe = getattr(camera, "notifymeread", None)

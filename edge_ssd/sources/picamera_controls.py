@@ -1,4 +1,4 @@
-"""Camera controls held against what the camera advertises."""
+"""Camera controls compared with those that the camera advertises."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from edge_ssd.wording import did_you_mean
 
 _FRAME_DURATION = "FrameDurationLimits"
 
-# Durations are whole microseconds and modes are odd: less than this share is no news.
-_UNNOTICED = 0.02
+# Durations are whole microseconds and modes are odd: smaller deviations are not reported.
+_TOLERANCE = 0.02
 
 
 def control_problems(controls: Mapping[str, Any], advertised: Mapping[str, Any]) -> list[Problem]:
-    """Return the problem of each control the camera has not, or value it cannot take.
+    """Return the problem of each unknown control, and of each value out of range.
 
-    advertised: least, greatest and default value by name; those of controls that are no
+    advertised: minimum, maximum and default value by name; those of controls that are no
         numbers (rectangles) are not checked.
     """
     problems = []
@@ -34,30 +34,30 @@ def control_problems(controls: Mapping[str, Any], advertised: Mapping[str, Any])
 def frame_duration(
     fps: float | None, advertised: Mapping[str, Any]
 ) -> tuple[dict[str, tuple[int, int]], str]:
-    """Return the control that sets a frame rate, and a warning where it cannot be had.
+    """Return the control that sets a frame rate, and a warning where the camera cannot reach it.
 
     fps: None leaves the camera's own limits.
     """
     if fps is None:
         return {}, ""
     if _FRAME_DURATION not in advertised:
-        return {}, "source.fps: this camera has a frame rate of its own"
-    least, greatest, _ = advertised[_FRAME_DURATION]
+        return {}, "source.fps: this camera has a fixed frame rate"
+    minimum, maximum, _ = advertised[_FRAME_DURATION]
     wanted = 1e6 / fps
-    microseconds = round(min(max(wanted, least), greatest))
+    microseconds = round(min(max(wanted, minimum), maximum))
     warning = ""
-    if abs(microseconds / wanted - 1) > _UNNOTICED:
+    if abs(microseconds / wanted - 1) > _TOLERANCE:
         given = 1e6 / microseconds
         warning = f"source.fps: {fps:g} asked, the camera gives {given:.3g} at this size"
     return {_FRAME_DURATION: (microseconds, microseconds)}, warning
 
 
-def _value_problem(value: Any, least: Any, greatest: Any) -> str:
-    if not (isinstance(least, (int, float)) and isinstance(greatest, (int, float))):
+def _value_problem(value: Any, minimum: Any, maximum: Any) -> str:
+    if not (isinstance(minimum, (int, float)) and isinstance(maximum, (int, float))):
         return ""
     for number in value if isinstance(value, (list, tuple)) else (value,):
-        if not (isinstance(number, (int, float)) and least <= number <= greatest):
-            return f"must be from {least} to {greatest} (it is {number!r})"
-        if isinstance(least, int) and not isinstance(number, int):
+        if not (isinstance(number, (int, float)) and minimum <= number <= maximum):
+            return f"must be from {minimum} to {maximum} (it is {number!r})"
+        if isinstance(minimum, int) and not isinstance(number, int):
             return f"must be an integer (it is {number!r})"
     return ""

@@ -1,4 +1,4 @@
-"""What goes wrong with picamera2, in words, and what to do about it."""
+"""The errors of picamera2 as DeviceErrors with a remedy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from types import ModuleType
 
 from edge_ssd.errors import DeviceError
 from edge_ssd.holders import holders
+from edge_ssd.sources.camera_checks import PI_NODES
 
 _INSTALL = "sudo apt install python3-picamera2 --no-install-recommends"
 
 
 def import_picamera2() -> tuple[ModuleType, ModuleType]:
     """Return the system's modules picamera2 and libcamera. Raises DeviceError without them."""
-    # Else libcamera tells every opening on stderr, in several lines.
+    # Else libcamera logs every opening on stderr, in several lines.
     os.environ.setdefault("LIBCAMERA_LOG_LEVELS", "*:WARN")
     try:
         modules = import_module("picamera2"), import_module("libcamera")
@@ -28,15 +29,15 @@ def import_picamera2() -> tuple[ModuleType, ModuleType]:
     except (ImportError, ValueError, OSError) as error:  # a library, or numpy, that does not fit
         raise DeviceError(
             f"picamera2 cannot be imported: {error}",
-            f"{_INSTALL}; where it says numpy, use the numpy of the system (pip uninstall numpy)",
+            f"{_INSTALL}; if it names numpy, use the system's (pip uninstall numpy)",
         ) from error
-    # It logs what it raises, and what it raises is told here.
+    # It logs what it also raises.
     logging.getLogger("picamera2.picamera2").setLevel(logging.CRITICAL)
     return modules
 
 
 def explained(camera: str, error: Exception) -> DeviceError:
-    """Return what picamera2 raised while opening, configuring or starting ``camera``."""
+    """Return the error that picamera2 raised while opening, configuring or starting ``camera``."""
     said = _said(error)
     if "dmaHeap" in said:
         return DeviceError(
@@ -54,21 +55,21 @@ def explained(camera: str, error: Exception) -> DeviceError:
         return _not_opened(camera, said)
     return DeviceError(
         f"{camera} cannot be started: {said}",
-        "try another width, height or lores_format; `rpicam-hello` shows whether it works at all",
+        "try another width, height or lores_format; `rpicam-hello` shows whether the camera works",
     )
 
 
 def _not_opened(camera: str, said: str) -> DeviceError:
-    others = ", ".join(holders("/dev/media*", "/dev/video*"))
+    others = ", ".join(holders(*PI_NODES))
     if others:
         return DeviceError(f"{camera} is busy: {others} has it open", "end that program")
     return DeviceError(
         f"{camera} is busy or broken: {said}",
-        "end what else uses it (`sudo fuser -v /dev/media* /dev/video*` shows that)",
+        "end the program that uses it (`sudo fuser -v /dev/media* /dev/video*` lists it)",
     )
 
 
 def _said(error: BaseException) -> str:
-    """Return the error's words and those of what caused it."""
+    """Return the error's text and that of its cause."""
     cause = f" ({_said(error.__cause__)})" if error.__cause__ else ""
     return str(error).rstrip(".") + cause

@@ -1,16 +1,15 @@
-"""A camera made of numbers: the fake that tests and ``bench`` use, faults on request.
+"""A synthetic camera: the fake that tests and ``bench`` use, with faults on request.
 
-Everything it gives follows from its arguments and the clock it is handed. Each frame carries
-its number in its pixels; ``frame_number`` reads it back, so that a test can prove that no
-frame was lost, doubled or torn.
+Everything it gives follows from its options and its clock. Each frame carries its number in its
+pixels; ``frame_number`` reads it back, so that a test can prove that no frame was lost, doubled
+or torn.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Literal, cast
@@ -18,10 +17,12 @@ from typing import Literal, cast
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from edge_ssd.errors import DeviceError
-from edge_ssd.sources.base import EndOfStream, Source
-from edge_ssd.sources.images import read_image
+from edge_ssd.options import Options
+from edge_ssd.sources.base import EndOfStream, Source, SourceOptions, naming_option
+from edge_ssd.sources.images import IMAGE_EXTENSIONS, list_folder, read_image
 from edge_ssd.types import Frame, PixelFormat
 
 _NUMBER_BITS = 32
@@ -30,73 +31,88 @@ _SHAPES_BGR = ((60, 180, 250), (200, 120, 40), (80, 200, 90))
 FaultKind = Literal["stall", "drop", "error", "wrong-size"]
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that goes wrong at frame ``at_frame``, and each ``every`` frames after it.
+class FaultOptions(Options):
+    """A fault that the synthetic source simulates.
 
-    stall: the camera takes no picture for ``duration_s``; this frame and all later ones come
-        that much later.
-    drop: the frame is lost inside the camera, its number is never seen.
-    error: reading it raises DeviceError; for ``duration_s`` more, so do ``open`` and ``read``.
-    wrong-size: the frame has twice the width and height.
+    stall: the camera takes no image for `duration_s`; this frame and all later ones come that
+    much later. drop: the frame is lost inside the camera, its number never appears. error:
+    reading it fails; for `duration_s` more, so do opening and reading. wrong-size: the frame
+    has twice the width and height.
     """
 
     kind: FaultKind
-    at_frame: int
-    duration_s: float = 0.0
-    every: int | None = None
+    """What happens."""
+    at_frame: int = Field(ge=0)
+    """The number of the frame it happens at."""
+    duration_s: float = Field(default=0.0, ge=0, le=1_000_000)
+    """How long a stall or an error lasts, in seconds."""
+    every: int | None = Field(default=None, ge=1)
+    """Repeat after so many frames; null for once."""
 
     def hits(self, number: int) -> bool:
-        """Whether it strikes frame ``number``."""
+        """Whether it happens at frame ``number``."""
         since = number - self.at_frame
         return since == 0 or (self.every is not None and since > 0 and since % self.every == 0)
 
 
-class SyntheticSource(Source):
-    """Moving shapes, or pictures in a loop, at a camera's pace; frames are BGR.
+class SyntheticOptions(SourceOptions):
+    """A simulated camera: moving shapes, or images in a loop."""
 
-    width, height: pixels; at least 32 x 2, which the frame number needs.
-    fps: frames per second; None gives each frame as soon as it is asked for.
-    frame_limit: the stream ends before this frame number; None never ends.
-    live: True behaves as a camera: frame n is taken n periods after ``open`` whether anyone
-        reads or not, and a late reader gets the newest one. Numbers count the frames taken,
-        so a gap shows what was missed. False never skips: a late reader gets the next frame
-        at once, and catches up.
-    images: pictures to show in turn, scaled to width x height, instead of shapes.
+    type: Literal["synthetic"] = "synthetic"
+    width: int = Field(default=640, ge=_NUMBER_BITS, le=10000)
+    """Pixels; at least 32, which hold the frame's number."""
+    height: int = Field(default=480, ge=2, le=10000)
+    """Pixels."""
+    fps: float | None = Field(default=30.0, ge=0.001, le=1_000_000)
+    """Frames per second; null for each frame as soon as it is asked for."""
+    frame_limit: int | None = Field(default=None, ge=1)
+    """End after so many frames; null for never."""
+    live: bool = True
+    """Behave as a camera: frames that nobody takes in time are lost; false for a recording."""
+    images: Path | None = None
+    """Show the images of this folder in turn, scaled, instead of shapes."""
+    faults: tuple[FaultOptions, ...] = ()
+    """Faults to simulate, for tests."""
+
+    def make(self, name: str) -> SyntheticSource:
+        """Return the source; see SourceOptions."""
+        if self.images:
+            with naming_option("images"):
+                list_folder(self.images, IMAGE_EXTENSIONS)
+        return SyntheticSource(name, self)
+
+
+class SyntheticSource(Source):
+    """Moving shapes, or images in a loop, at a camera's pace; frames are BGR.
+
+    A live one takes frame n n periods after ``open`` whether anyone reads or not, and a late
+    reader gets the newest. Numbers count the frames taken, so a gap shows what was missed. One
+    that is not live never skips: a late reader gets the next frame at once, and catches up.
+
     clock, wait: monotonic nanoseconds, and ``threading.Event.wait`` or the like; a test
-        hands in its own.
+    passes its own.
 
     ``close`` from another thread wakes a waiting ``read``, which then returns None. A live
-    source that is opened again goes on with the next number and without the stall it was in,
-    so that a fault strikes once and no number comes twice; any other starts over.
+    source that is opened again continues with the next number and without the stall it was in,
+    so that a fault happens once and no number comes twice; any other starts over.
 
-    Raises ValueError for a size too small, InputError (``open``) for an unreadable picture,
-    DeviceError (``open``, ``read``) where a fault says so.
+    Raises InputError (``open``) for an unreadable image, DeviceError (``open``, ``read``) where
+    a fault says so.
     """
 
     def __init__(
         self,
         name: str,
-        width: int,
-        height: int,
-        fps: float | None,
-        frame_limit: int | None,
-        *,
-        live: bool,
-        images: Sequence[Path] = (),
-        faults: Sequence[Fault] = (),
+        options: SyntheticOptions,
         clock: Callable[[], int] = time.monotonic_ns,
         wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
     ) -> None:
         super().__init__(name)
-        if width < _NUMBER_BITS or height < 2:
-            raise ValueError(f"a frame of {width}x{height} cannot carry its number in 32 pixels")
-        self.live = live
-        self._size = (width, height)
-        self._period_ns = round(1e9 / fps) if fps else None
-        self._frame_limit = frame_limit
-        self._images = images
-        self._faults = faults
+        self.live = options.live
+        self._options = options
+        self._period_ns = round(1e9 / options.fps) if options.fps else None
+        self._frame_limit = options.frame_limit
+        self._faults = options.faults
         self._clock = clock
         self._wait = wait
         self._closed = threading.Event()
@@ -107,14 +123,10 @@ class SyntheticSource(Source):
         self._skipped = 0
 
     def open(self) -> None:
-        """Start the camera: its next frame is due now."""
+        """Start the camera; its next frame is due immediately."""
         self._raise_if_broken()
         if not self._canvases:
-            width, height = self._size
-            self._canvases = [
-                cast("NDArray[np.uint8]", cv2.resize(read_image(path), (width, height)))
-                for path in self._images
-            ] or [_background(width, height)]
+            self._canvases = self._make_canvases()
         if not self.live:
             self._number = 0
         self._closed.clear()
@@ -139,7 +151,7 @@ class SyntheticSource(Source):
         return self._frame(number, due_ns)
 
     def close(self) -> None:
-        """Stop the camera and wake whoever waits in ``read``."""
+        """Stop the camera and wake a thread that waits in ``read``."""
         self._closed.set()
 
     @property
@@ -149,8 +161,15 @@ class SyntheticSource(Source):
 
     @property
     def skipped(self) -> int:
-        """Frames the camera took that nobody can read: dropped, or not fetched in time."""
+        """Frames that the camera took and nobody can read: dropped, or not fetched in time."""
         return self._skipped
+
+    def _make_canvases(self) -> list[NDArray[np.uint8]]:
+        folder, size = self._options.images, (self._options.width, self._options.height)
+        if folder is None:
+            return [_background(*size)]
+        paths = list_folder(folder, IMAGE_EXTENSIONS)
+        return [cast("NDArray[np.uint8]", cv2.resize(read_image(path), size)) for path in paths]
 
     def _skip_what_is_late(self) -> None:
         while self._number != self._frame_limit:
@@ -160,7 +179,7 @@ class SyntheticSource(Source):
             self._advance()
 
     def _overtaken(self) -> bool:
-        """Whether the camera has taken a newer frame already; an error is never passed over."""
+        """Whether the camera has taken a newer frame already; an error is never skipped."""
         return (
             self.live
             and self._period_ns is not None
@@ -200,7 +219,7 @@ class SyntheticSource(Source):
             image = np.repeat(np.repeat(canvas, 2, axis=0), 2, axis=1)
         else:
             image = canvas.copy()
-        if not self._images:
+        if self._options.images is None:
             _draw_shapes(image, number)
         _write_number(image, number)
         now_ns = self._clock()
@@ -217,9 +236,9 @@ def frame_number(image: NDArray[np.uint8]) -> int:
     """
     first, last = image[0, :_NUMBER_BITS, 0], image[-1, :_NUMBER_BITS, 0]
     if not np.isin(first, (0, 255)).all() or len(first) < _NUMBER_BITS:
-        raise ValueError("the picture carries no frame number")
+        raise ValueError("the image carries no frame number")
     if not np.array_equal(first, last):
-        raise ValueError("the picture is torn: its first and last rows are of different frames")
+        raise ValueError("the image is torn: its first and last rows are of different frames")
     return int(np.packbits(first > 0).view(">u4")[0])
 
 
@@ -230,13 +249,13 @@ def _write_number(image: NDArray[np.uint8], number: int) -> None:
 
 
 def _background(width: int, height: int) -> NDArray[np.uint8]:
-    """A quiet diagonal gradient."""
+    """Return a dark diagonal gradient."""
     ramp = np.add.outer(np.linspace(40, 110, height), np.linspace(0, 60, width))
     return np.repeat(ramp.astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def _draw_shapes(image: NDArray[np.uint8], number: int) -> None:
-    """Three discs that cross the picture, each at a speed and height of its own."""
+    """Draw three discs that cross the image, each at its own speed and height."""
     height, width = image.shape[:2]
     radius = max(2, min(width, height) // 8)
     for index, color_bgr in enumerate(_SHAPES_BGR):

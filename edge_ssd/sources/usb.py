@@ -6,26 +6,31 @@ import logging
 import os
 import time
 from pathlib import Path
+from typing import Literal
 
 import cv2
+from pydantic import Field
 
+from edge_ssd.checks import Check, Finding, System, fail, ok, skipped
 from edge_ssd.errors import DeviceError
 from edge_ssd.files import hidden, remedy
 from edge_ssd.holders import holders
+from edge_ssd.sources.base import SourceOptions
+from edge_ssd.sources.camera_checks import DEVICE, in_use, usable
 from edge_ssd.sources.opencv import Image, OpenCvCamera
 from edge_ssd.sources.v4l2 import CONVERTED, to_bgr
 
 BY_ID = Path("/dev/v4l/by-id")
 """Where udev names cameras by maker, model and serial number."""
 
-# How long the driver may give no picture, in seconds. OpenCV's own 10 are long for a camera
-# whose plug has been pulled; it reads this once, at the first frame of the process.
+# How long the driver may give no image, in seconds. OpenCV's own 10 are long for a camera
+# that was unplugged; it reads this once, at the first frame of the process.
 _FRAME_TIMEOUT_S = "3"
 
-# A driver gives up a moment before the kernel removes the device of a pulled plug, in seconds.
+# After unplugging, the driver gives up before the kernel removes the device, in seconds.
 _REMOVAL_S = 0.3
 
-_WORDS = {
+_NAMES = {
     cv2.CAP_PROP_FOURCC: "the format",
     cv2.CAP_PROP_FRAME_WIDTH: "the width",
     cv2.CAP_PROP_FRAME_HEIGHT: "the height",
@@ -35,34 +40,64 @@ _WORDS = {
 log = logging.getLogger(__name__)
 
 
+class UsbOptions(SourceOptions):
+    """A USB camera (V4L2). Where it refuses a size, rate or format, its own is used."""
+
+    type: Literal["usb"] = "usb"
+    path: Path = Path("/dev/video0")
+    """Better its name in /dev/v4l/by-id, which stays the same in another socket."""
+    width: int | None = Field(default=640, ge=16, le=10000)
+    """Pixels; null for the camera's own."""
+    height: int | None = Field(default=480, ge=16, le=10000)
+    """Pixels; null for the camera's own."""
+    fps: float | None = Field(default=30.0, gt=0, le=1000)
+    """Frames per second; null for the camera's own."""
+    fourcc: str | None = Field(default=None, min_length=4, max_length=4)
+    """The camera's format, such as MJPG (little USB traffic) or YUYV (little work)."""
+
+    def make(self, name: str) -> UsbCamera:
+        """Return the source; see SourceOptions."""
+        return UsbCamera(name, self)
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return what ``edge-ssd doctor`` examines."""
+        return (
+            Check("camera", self._connected, "path", exit_code=DEVICE),
+            Check("camera devices", self._usable, "path", exit_code=DEVICE, rights=True),
+            in_use(lambda _: [str(self.path)]),
+        )
+
+    def _connected(self, system: System) -> Finding:
+        if not system.exists(self.path):
+            return fail(f"{self.path} does not exist", _connected_cameras(system))
+        node = system.path(self.path).resolve().name
+        name = system.read(f"/sys/class/video4linux/{node}/name").strip()
+        return ok(f"{self.path}: {name or 'connected'}")
+
+    def _usable(self, system: System) -> Finding:
+        if not system.exists(self.path):
+            return skipped(f"{self.path} does not exist, see above")
+        return usable([str(self.path)], system)
+
+
 class UsbCamera(OpenCvCamera):
     """The frames of one V4L2 camera, BGR; see OpenCvCamera.
 
-    device: /dev/video0, or its name under /dev/v4l/by-id, which stays the same when the
-        camera is plugged in elsewhere.
-    width, height: pixels; fps: frames per second; fourcc: the camera's format, such as MJPG.
-        None leaves the camera's own. They are wishes: where the camera gives something else,
-        one warning says so and that is used.
+    Where the camera gives another size, rate or format than its options ask for, one warning
+    says so.
     """
 
-    def __init__(
-        self,
-        name: str,
-        device: Path,
-        width: int | None = None,
-        height: int | None = None,
-        fps: float | None = None,
-        fourcc: str | None = None,
-    ) -> None:
+    def __init__(self, name: str, options: UsbOptions) -> None:
         super().__init__(name)
-        self._device = device
+        self._device = options.path
+        fourcc = options.fourcc
         self._wanted: dict[int, float | None] = {
             cv2.CAP_PROP_FOURCC: None if fourcc is None else cv2.VideoWriter.fourcc(*fourcc),
-            cv2.CAP_PROP_FRAME_WIDTH: width,
-            cv2.CAP_PROP_FRAME_HEIGHT: height,
-            cv2.CAP_PROP_FPS: fps,
+            cv2.CAP_PROP_FRAME_WIDTH: options.width,
+            cv2.CAP_PROP_FRAME_HEIGHT: options.height,
+            cv2.CAP_PROP_FPS: options.fps,
         }
-        self._told = ""
+        self._warned = ""
 
     def _connect(self) -> cv2.VideoCapture:
         self._check_device()
@@ -78,21 +113,21 @@ class UsbCamera(OpenCvCamera):
             raise self._refused()
         if _fourcc(capture) not in CONVERTED:
             capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
-        self._tell_difference(capture)
+        self._warn_of_differences(capture)
         return capture
 
     def _lost(self, waited_s: float) -> DeviceError:
         if self._is_removed():
-            return DeviceError(f"{self.name}: {self._device} was unplugged", _what_is_there())
+            return DeviceError(f"{self._device} was unplugged", _connected_cameras())
         return DeviceError(
-            f"{self.name}: {self._device} gave no picture for {waited_s:.1f} s",
+            f"{self._device} gave no image for {waited_s:.1f} s",
             "check the cable, the power supply and the USB hub",
         )
 
-    def _picture(self, capture: cv2.VideoCapture) -> Image | None:
+    def _image(self, capture: cv2.VideoCapture) -> Image | None:
         try:
             decoded, raw = capture.retrieve()
-        except cv2.error:  # OpenCV 5 cannot shape a picture of which a part is lost
+        except cv2.error:  # OpenCV 5 cannot shape an image of which a part is lost
             return None
         if not decoded:
             return None
@@ -102,7 +137,7 @@ class UsbCamera(OpenCvCamera):
             return to_bgr(raw, _fourcc(capture), width, height)
         except ValueError as error:
             raise DeviceError(
-                f"{self.name}: {self._device} gives {error}",
+                f"{self._device} gives {error}",
                 "set source.fourcc to one that `v4l2-ctl --list-formats` lists, such as MJPG",
             ) from None
 
@@ -117,15 +152,15 @@ class UsbCamera(OpenCvCamera):
     def _check_device(self) -> None:
         error = hidden(self._device)
         if error:
-            problem = f"{self.name}: {self._device}: {error.strerror}"
+            problem = f"{self._device}: {error.strerror}"
             raise DeviceError(problem, remedy(self._device, error))
         if not self._device.exists():
-            raise DeviceError(f"{self.name}: {self._device} is not there", _what_is_there())
+            raise DeviceError(f"{self._device} does not exist", _connected_cameras())
         if not self._device.is_char_device():
-            raise DeviceError(f"{self.name}: {self._device} is not a device", _what_is_there())
+            raise DeviceError(f"{self._device} is not a device", _connected_cameras())
         if not os.access(self._device, os.R_OK | os.W_OK, effective_ids=True):
             raise DeviceError(
-                f"{self.name}: {self._device} may not be used by this user",
+                f"{self._device} may not be used by this user",
                 "add the user to the group video",
             )
 
@@ -133,45 +168,46 @@ class UsbCamera(OpenCvCamera):
         used_by = holders(str(self._device.resolve()))
         if used_by:
             return DeviceError(
-                f"{self.name}: {self._device} is in use by {', '.join(used_by)}",
+                f"{self._device} is in use by {', '.join(used_by)}",
                 "stop that, or choose another camera",
             )
         return DeviceError(
-            f"{self.name}: {self._device} gives no pictures",
-            "a camera has several devices of which one gives pictures: try its other one, "
-            f"ending in index0; {_what_is_there()}",
+            f"{self._device} gives no images",
+            "a camera has several devices, of which one gives images: try the one ending in "
+            f"index0; {_connected_cameras()}",
         )
 
-    def _tell_difference(self, capture: cv2.VideoCapture) -> None:
-        """Warn, once for the same difference, of what the camera made of the wishes."""
+    def _warn_of_differences(self, capture: cv2.VideoCapture) -> None:
+        """Warn, once for the same differences, where the camera gives something else."""
         differences = []
         for option, wanted in self._wanted.items():
             given = capture.get(option)
-            # Cameras say 29.97 for 30; some say 0 where they do not know.
+            # Cameras report 29.97 for 30; some report 0 for unknown.
             if wanted is not None and given and abs(wanted - given) >= 0.5:
-                word, given_text = _WORDS[option], _text(option, given)
+                word, given_text = _NAMES[option], _text(option, given)
                 differences.append(f"{word} {given_text} instead of {_text(option, wanted)}")
-        told = ", ".join(differences)
-        if told and told != self._told:
-            log.warning("%s: %s gives %s", self.name, self._device, told)
-        self._told = told
+        warning = ", ".join(differences)
+        if warning and warning != self._warned:
+            log.warning("%s: %s gives %s", self.name, self._device, warning)
+        self._warned = warning
 
 
-def fourcc_text(code: float) -> str:
+def _fourcc_text(code: float) -> str:
     """Return the four letters of a format code, such as MJPG."""
     return int(code).to_bytes(4, "little", signed=int(code) < 0).decode("latin-1").strip()
 
 
 def _fourcc(capture: cv2.VideoCapture) -> str:
-    return fourcc_text(capture.get(cv2.CAP_PROP_FOURCC))
+    return _fourcc_text(capture.get(cv2.CAP_PROP_FOURCC))
 
 
 def _text(option: int, value: float) -> str:
-    return fourcc_text(value) if option == cv2.CAP_PROP_FOURCC else f"{value:g}"
+    return _fourcc_text(value) if option == cv2.CAP_PROP_FOURCC else f"{value:g}"
 
 
-def _what_is_there() -> str:
-    names = sorted(path.name for path in BY_ID.glob("*"))
+def _connected_cameras(system: System | None = None) -> str:
+    """Return the USB cameras that udev lists, as a remedy."""
+    names = [path.name for path in (system or System()).glob(f"{BY_ID}/*")]
     if not names:
         return f"plug the camera in; {BY_ID} lists none"
-    return f"in {BY_ID} there are: {', '.join(names)}"
+    return f"plug it in, or choose one that {BY_ID} lists: {', '.join(names)}"

@@ -1,4 +1,4 @@
-"""V4L2's pixel formats to BGR, for cameras whose pictures OpenCV hands over unconverted."""
+"""V4L2's pixel formats to BGR, for cameras whose images OpenCV leaves unconverted."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ CONVERTED = {
     "YUYV", "UYVY", "NV12", "NV21", "YU12", "YV12", "411P", *_JPEG, "RGB3", "BGR3", "GREY",
     "Y10", "Y16", "BA81", "GBRG", "S910",
 }  # fmt: skip
-"""What every OpenCV here known (4.6 to 5) turns into BGR; others it may shape as if they were."""
+"""What OpenCV 4.6 to 5 converts to BGR; it may give other formats the shape of BGR."""
 if int(cv2.__version__.split(".")[0]) >= 5:
     CONVERTED |= {"GRBG", "RGGB", "XR24", "AR24", "Y12"}
 
 
 def to_bgr(raw: NDArray[Any], fourcc: str, width: int, height: int) -> NDArray[np.uint8] | None:
-    """Return one picture as (height, width, 3) uint8 BGR; None for a damaged JPEG.
+    """Return one image as (height, width, 3) uint8 BGR; None for a damaged JPEG.
 
     raw: what OpenCV gave: (height, width, 3), which is BGR for the formats in CONVERTED, or the
         camera's bytes in any shape.
-    fourcc, width, height: what the camera says it sends.
+    fourcc, width, height: what the camera reports to send.
 
-    Raises ValueError that says what came, when it cannot be understood.
+    Raises ValueError, with what came, for data in an unknown format.
     """
     if raw.dtype != np.uint8:
-        raise ValueError(f"{raw.dtype} numbers of shape {raw.shape}, which is not known here")
+        raise ValueError(f"{raw.dtype} numbers of shape {raw.shape}, an unknown format")
     if raw.ndim == 3 and raw.shape[2] == 3 and fourcc in CONVERTED:
         return cast("NDArray[np.uint8]", raw)
     data = np.ascontiguousarray(raw).reshape(-1)
@@ -52,14 +52,14 @@ def to_bgr(raw: NDArray[Any], fourcc: str, width: int, height: int) -> NDArray[n
     layout = _layout(fourcc, width, height)
     if layout is None or data.size != np.prod(layout):
         raise ValueError(
-            f"{data.size} bytes a picture of {width}x{height} {fourcc}, which is not known here"
+            f"{data.size} bytes per image of {width}x{height} {fourcc}, an unknown format"
         )
-    picture, code = data.reshape(layout), _CODES[fourcc]
-    return picture if code is None else cast("NDArray[np.uint8]", cv2.cvtColor(picture, code))
+    image, code = data.reshape(layout), _CODES[fourcc]
+    return image if code is None else cast("NDArray[np.uint8]", cv2.cvtColor(image, code))
 
 
 def _layout(fourcc: str, width: int, height: int) -> tuple[int, ...] | None:
-    """Return the array shape of a picture without padding; None for an unknown format."""
+    """Return the array shape of an image without padding; None for an unknown format."""
     if fourcc in _PACKED:
         return (height, width, 2)
     if fourcc in _PLANAR:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ssd.errors import InputError
-from edge_ssd.sources.base import EndOfStream, Source, capture_times
-from edge_ssd.sources.images import missing, unreadable
-from edge_ssd.sources.quiet import quiet_opencv
+from edge_ssd.sources.base import (
+    EndOfStream,
+    Source,
+    SourceOptions,
+    capture_times,
+    naming_option,
+)
+from edge_ssd.sources.images import check_readable, is_folder
+from edge_ssd.sources.quiet import one_thread, quiet_opencv
 from edge_ssd.types import Frame, PixelFormat
 
 VIDEO_EXTENSIONS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm")
@@ -24,13 +30,27 @@ _MISSING_SHARE = 0.1
 _logger = logging.getLogger(__name__)
 
 
+class VideoOptions(SourceOptions):
+    """A recorded video; every frame is used, in order, as fast as inference goes."""
+
+    type: Literal["video"] = "video"
+    path: Path
+    """The video file."""
+    loop: bool = False
+    """Start again after the last frame; frame numbers keep counting."""
+
+    def make(self, name: str) -> VideoSource:
+        """Return the source; see SourceOptions."""
+        with naming_option("path"):
+            _check_file(self.path)
+        return VideoSource(name, self)
+
+
 class VideoSource(Source):
     """The frames of one video file, BGR, with ``path`` set.
 
     They are turned upright as the file says (OpenCV 4.6 alone turns them the wrong way).
     Capture times are those of reading. A video that breaks off ends there, with one warning.
-
-    loop: start over after the last frame, for ever; frame numbers go on counting.
 
     ``open`` raises InputError when the file is missing, is no video, or not one frame can be
     decoded.
@@ -38,10 +58,10 @@ class VideoSource(Source):
 
     live = False
 
-    def __init__(self, name: str, path: Path, loop: bool = False) -> None:
+    def __init__(self, name: str, options: VideoOptions) -> None:
         super().__init__(name)
-        self._path = path
-        self._loop = loop
+        self._path = options.path
+        self._loop = options.loop
         self._capture: cv2.VideoCapture | None = None
         self._first: NDArray[np.uint8] | None = None
         self._number = 0
@@ -66,10 +86,7 @@ class VideoSource(Source):
         if image is None:
             raise EndOfStream
         number, self._number = self._number, self._number + 1
-        captured_ns, captured_at = capture_times()
-        return Frame(
-            image, PixelFormat.BGR, self.name, number, captured_ns, captured_at, str(self._path)
-        )
+        return Frame(image, PixelFormat.BGR, self.name, number, *capture_times(), str(self._path))
 
     def close(self) -> None:
         """Close the file."""
@@ -88,16 +105,9 @@ class VideoSource(Source):
     def _rewind(self) -> None:
         # Opening again is exact; seeking to 0 is not, in every container.
         self.close()
-        try:
-            self._path.open("rb").close()
-        except FileNotFoundError as error:
-            raise missing(self._path) from error
-        except OSError as error:
-            raise unreadable(self._path, error) from error
+        _check_file(self._path)
         # Absolute, or FFmpeg takes what stands before a colon for a protocol.
-        self._capture = cv2.VideoCapture(
-            str(self._path.absolute()), cv2.CAP_FFMPEG, _decoder_options()
-        )
+        self._capture = cv2.VideoCapture(str(self._path.absolute()), cv2.CAP_FFMPEG, one_thread())
         # OpenCV 4.11, the last one for numpy 1, leaves it off.
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         self._first = self._decode()
@@ -111,9 +121,9 @@ class VideoSource(Source):
     def _decode(self) -> NDArray[np.uint8] | None:
         image, self._first = self._first, None
         if image is None and self._capture is not None:
-            decoded, picture = self._capture.read()
+            decoded, read = self._capture.read()
             if decoded:
-                image = cast("NDArray[np.uint8]", picture)
+                image = cast("NDArray[np.uint8]", read)
                 self._position_ms = self._capture.get(cv2.CAP_PROP_POS_MSEC)
         return image
 
@@ -133,8 +143,7 @@ class VideoSource(Source):
             _logger.warning("%s: the video %s", self._path, problem)
 
 
-def _decoder_options() -> list[int]:
-    # One thread: FFmpeg's default of one per core takes cores from inference and a fifth
-    # more processor time a frame. OpenCV before 4.7 does not know the option.
-    threads = getattr(cv2, "CAP_PROP_N_THREADS", None)
-    return [] if threads is None else [threads, 1]
+def _check_file(path: Path) -> None:
+    check_readable(path)
+    if is_folder(path):
+        raise InputError(f"{path} is a folder", "name the video in it")

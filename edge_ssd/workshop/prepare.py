@@ -29,7 +29,7 @@ from edge_ssd.postprocess.anchors import for_model
 from edge_ssd.postprocess.box_coder import BoxDecoder, dequantize
 from edge_ssd.sources.base import capture_times, frames
 from edge_ssd.sources.images import read_image
-from edge_ssd.sources.synthetic import SyntheticSource
+from edge_ssd.sources.synthetic import SyntheticOptions, SyntheticSource
 from edge_ssd.types import Frame, PixelFormat, RawHeads
 from edge_ssd.workshop.requantise import requantise
 
@@ -222,5 +222,5 @@ def _pictures() -> Iterator[Frame]:
     photo = read_image(golden.PHOTO)
     for number, image in enumerate((photo, photo[:, ::-1].copy())):
         yield Frame(image, PixelFormat.BGR, "prepare", number, *capture_times())
-    shapes = SyntheticSource("prepare", 640, 480, None, None, live=False)
+    shapes = SyntheticSource("prepare", SyntheticOptions(fps=None, live=False))
     yield from islice(frames(shapes), 0, 30 * _SHAPES, 30)

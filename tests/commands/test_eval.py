@@ -125,7 +125,7 @@ def test_pictures_that_are_missing_or_broken_are_named_and_not_counted(folder: P
     assert (report["images"], report["missing"]) == (1, ["broken.png", "gone.png"])
     assert report["summary"]["AP"] == pytest.approx(1)
     assert "1 annotated picture is missing and not counted: gone.png" in finished.stderr
-    assert "broken.png: not a picture" in finished.stderr
+    assert "broken.png: not an image" in finished.stderr
 
 
 def test_a_name_that_no_file_can_have_is_missing(folder: Path) -> None:

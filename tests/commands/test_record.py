@@ -142,7 +142,7 @@ def test_a_camera_that_does_not_open_leaves_a_folder_to_try_again(tmp_path: Path
     for _ in range(2):
         finished = edge_ssd("record", "--config", path, "--output", tmp_path / "out")
         assert finished.returncode == 69
-        assert finished.stderr.startswith("error: front-door: /dev/video99 is not there; ")
+        assert finished.stderr.startswith("error: front-door: /dev/video99 does not exist; ")
 
 
 def test_a_silent_camera_ends_it_and_the_frames_stay(tmp_path: Path) -> None:

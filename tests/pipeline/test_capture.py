@@ -17,7 +17,7 @@ from edge_ssd.pipeline.capture import Capture, Captured
 from edge_ssd.pipeline.outage import GIVE_UP_S
 from edge_ssd.pipeline.stats import Stats
 from edge_ssd.sources.base import Source
-from edge_ssd.sources.synthetic import Fault
+from edge_ssd.sources.synthetic import FaultOptions
 
 STALL_S = 10.0
 
@@ -25,7 +25,7 @@ STALL_S = 10.0
 class Bench:
     """A capture stage on a live source of 10 fps, with a clock that the test turns."""
 
-    def __init__(self, folder: Path, *faults: Fault) -> None:
+    def __init__(self, folder: Path, *faults: FaultOptions) -> None:
         self.now_ns = 0
         self.stats = Stats()
         self.outbox: Channel[Captured] = Channel(100_000)
@@ -57,7 +57,7 @@ class Bench:
 def test_a_camera_that_fails_is_opened_again_and_no_frame_comes_twice(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench = Bench(tmp_path, Fault("error", at_frame=5, duration_s=3))
+    bench = Bench(tmp_path, FaultOptions(kind="error", at_frame=5, duration_s=3))
     bench.capture.begin()
     with caplog.at_level(logging.WARNING):
         numbers = bench.run(12)
@@ -71,7 +71,7 @@ def test_a_camera_that_fails_is_opened_again_and_no_frame_comes_twice(
 
 
 def test_a_stalled_camera_is_opened_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    bench = Bench(tmp_path, Fault("stall", at_frame=5, duration_s=2 * STALL_S))
+    bench = Bench(tmp_path, FaultOptions(kind="stall", at_frame=5, duration_s=2 * STALL_S))
     bench.capture.begin()
     with caplog.at_level(logging.WARNING):
         assert bench.run(9) == [0, 1, 2, 3, 4]
@@ -83,7 +83,7 @@ def test_a_stalled_camera_is_opened_again(tmp_path: Path, caplog: pytest.LogCapt
 
 
 def test_tries_are_further_and_further_apart(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, Fault("error", at_frame=1, duration_s=200))
+    bench = Bench(tmp_path, FaultOptions(kind="error", at_frame=1, duration_s=200))
     bench.capture.begin()
     tries: list[float] = []
     opened = bench.source.open
@@ -101,7 +101,7 @@ def test_tries_are_further_and_further_apart(tmp_path: Path) -> None:
 
 
 def test_a_camera_lost_for_long_ends_the_service_with_its_error(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, Fault("error", at_frame=1, duration_s=1e6))
+    bench = Bench(tmp_path, FaultOptions(kind="error", at_frame=1, duration_s=1e6))
     bench.capture.begin()
     with pytest.raises(DeviceError, match="still broken"):
         bench.run(1e6)
@@ -172,7 +172,7 @@ def test_a_recording_that_fails_to_open_is_not_tried_again(tmp_path: Path) -> No
 
 
 def test_a_stop_ends_an_outage_at_once(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, Fault("error", at_frame=0, duration_s=1e6))
+    bench = Bench(tmp_path, FaultOptions(kind="error", at_frame=0, duration_s=1e6))
     bench.capture.begin()
     bench.run(5)
     bench.capture.request_stop()

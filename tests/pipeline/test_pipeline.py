@@ -16,7 +16,7 @@ from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.models.spec import ModelSpec
 from edge_ssd.pipeline.pipeline import Pipeline
 from edge_ssd.sources.base import Source
-from edge_ssd.sources.synthetic import Fault, frame_number
+from edge_ssd.sources.synthetic import FaultOptions, frame_number
 from edge_ssd.types import Frame
 
 
@@ -119,7 +119,7 @@ def test_a_worker_that_hangs_is_named_and_does_not_hold_the_stop(gated: GatedDet
 
 def test_an_error_in_the_source_stops_everything_and_is_raised(detector: CpuBackend) -> None:
     recorder = Recorder()
-    source = synthetic(live=False, faults=[Fault("error", at_frame=5)])
+    source = synthetic(live=False, faults=[FaultOptions(kind="error", at_frame=5)])
     pipeline = make_pipeline(source, detector, [recorder])
     pipeline.start()
     with pytest.raises(DeviceError, match="failed at frame 5"):
@@ -238,7 +238,9 @@ def test_an_error_that_nobody_foresaw_stops_everything_too(detector: CpuBackend)
 
 
 def test_a_recording_that_stalls_stops_the_service(detector: CpuBackend) -> None:
-    source = synthetic(live=False, fps=1000, faults=[Fault("stall", at_frame=3, duration_s=60)])
+    source = synthetic(
+        live=False, fps=1000, faults=[FaultOptions(kind="stall", at_frame=3, duration_s=60)]
+    )
     pipeline = make_pipeline(source, detector, [Recorder()], stall_timeout_s=0.05)
     pipeline.start()
     with pytest.raises(DeviceError, match=r"camera: no frame for 0\.\d s; check the camera"):
@@ -249,7 +251,9 @@ def test_a_frame_of_another_size_in_the_stream_is_detected_in_its_own_pixels(
     detector: CpuBackend,
 ) -> None:
     recorder = Recorder()
-    source = synthetic(live=False, frame_limit=4, faults=[Fault("wrong-size", at_frame=2)])
+    source = synthetic(
+        live=False, frame_limit=4, faults=[FaultOptions(kind="wrong-size", at_frame=2)]
+    )
     pipeline = make_pipeline(source, detector, [recorder])
     pipeline.start()
     assert pipeline.wait(10)
@@ -328,6 +332,7 @@ class PushedSource(Source):
         self._asked.release()
 
     def end(self) -> None:
-        self._inner = synthetic(live=False, frame_limit=0)
+        self._inner = synthetic(live=False, frame_limit=1)
         self._inner.open()
+        self._inner.read(0)
         self._wanted.release()

@@ -294,7 +294,7 @@ def test_a_service_that_gets_no_frame_is_not_ready(file: File) -> None:
 def test_a_service_whose_camera_is_missing_waits_and_says_so(file: File) -> None:
     file.write(source={"type": "usb", "path": "/dev/no-such-camera"})
     with service(file.path) as child:
-        told = child.manager.wait_for(status="/dev/no-such-camera is not there")["STATUS"]
+        told = child.manager.wait_for(status="/dev/no-such-camera does not exist")["STATUS"]
         assert told.endswith("; waiting for the first frame")
         child.signal(signal.SIGTERM)
         code, stderr = child.end()

@@ -1,4 +1,4 @@
-"""Still pictures: order, orientation, odd formats, broken files."""
+"""Still images: order, orientation, odd formats, broken files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def encoded(image: NDArray[np.integer[Any]], extension: str) -> bytes:
     return bytes(data)
 
 
-def picture(color_bgr: tuple[int, int, int] = (0, 0, 255), size: int = 32) -> NDArray[np.uint8]:
+def plain(color_bgr: tuple[int, int, int] = (0, 0, 255), size: int = 32) -> NDArray[np.uint8]:
     return np.full((size, size * 2, 3), color_bgr, np.uint8)
 
 
 def save(path: Path, color_bgr: tuple[int, int, int] = (0, 0, 255)) -> Path:
-    path.write_bytes(encoded(picture(color_bgr), path.suffix.lower()))
+    path.write_bytes(encoded(plain(color_bgr), path.suffix.lower()))
     return path
 
 
@@ -95,7 +95,7 @@ EXIF_TURNED_RIGHT = (
 
 
 def test_exif_orientation_is_respected(tmp_path: Path) -> None:
-    image = picture((255, 255, 255), size=64)
+    image = plain((255, 255, 255), size=64)
     image[:, :64] = 0  # left half black
     jpeg = encoded(image, ".jpg")
     segment = b"\xff\xe1" + struct.pack(">H", len(EXIF_TURNED_RIGHT) + 2) + EXIF_TURNED_RIGHT
@@ -119,7 +119,7 @@ def test_exif_orientation_is_respected(tmp_path: Path) -> None:
     ],
     ids=["grey", "transparent", "16-bit grey", "16-bit colour"],
 )
-def test_odd_pictures_become_plain_bgr(tmp_path: Path, image: NDArray[np.integer[Any]]) -> None:
+def test_odd_images_become_plain_bgr(tmp_path: Path, image: NDArray[np.integer[Any]]) -> None:
     path = tmp_path / "odd.png"
     path.write_bytes(encoded(image, ".png"))
     decoded = read_image(path)
@@ -188,7 +188,7 @@ def test_a_file_without_permission_is_skipped_with_the_reason(
 def test_when_nothing_can_be_read_the_run_fails(tmp_path: Path, loop: bool) -> None:
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_text("no")
-    with pytest.raises(InputError, match="none of the 2 pictures"):
+    with pytest.raises(InputError, match="none of the 2 files"):
         list(frames(ImageSource("s", [tmp_path], loop=loop)))
 
 

@@ -1,4 +1,4 @@
-"""Pictures, folders and videos mixed on one command line."""
+"""Images, folders and videos mixed on one command line."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_when_nothing_can_be_read_the_run_fails(tmp_path: Path, broken: list[str
     for name in broken:
         (tmp_path / name).write_text("no")
     source = open_paths([tmp_path / name for name in broken])
-    with pytest.raises(InputError, match="none of the inputs could be read"):
+    with pytest.raises(InputError, match="none of the 2 files could be read"):
         list(frames(source))
     assert source.unreadable == 2
 
@@ -111,7 +111,7 @@ def test_missing_paths_and_empty_folders_are_refused(tmp_path: Path) -> None:
         open_paths([tmp_path / "gone"])
     with pytest.raises(InputError, match=r"has no files ending in .*\.avi.*\.bmp"):
         open_paths([tmp_path])
-    with pytest.raises(InputError, match="no pictures or videos were given"):
+    with pytest.raises(InputError, match="no images or videos were given"):
         open_paths([])
 
 

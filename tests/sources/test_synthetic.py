@@ -12,7 +12,12 @@ import pytest
 
 from edge_ssd.errors import DeviceError, InputError
 from edge_ssd.sources.base import EndOfStream, frames
-from edge_ssd.sources.synthetic import Fault, SyntheticSource, frame_number
+from edge_ssd.sources.synthetic import (
+    FaultOptions,
+    SyntheticOptions,
+    SyntheticSource,
+    frame_number,
+)
 from edge_ssd.types import Frame
 
 MS = 1_000_000
@@ -37,13 +42,23 @@ class FakeClock:
 
 
 def camera(
-    clock: FakeClock, *faults: Fault, fps: float | None = 10, live: bool = True, **options: Any
+    clock: FakeClock,
+    *faults: FaultOptions,
+    fps: float | None = 10,
+    live: bool = True,
+    **options: Any,
 ) -> SyntheticSource:
     """A 64x48 camera, opened; a frame each 100 ms unless told otherwise."""
-    options = {"frame_limit": None, "clock": clock, "wait": clock.wait, **options}
-    source = SyntheticSource("cam", 64, 48, fps, live=live, faults=faults, **options)
+    values = SyntheticOptions(width=64, height=48, fps=fps, live=live, faults=faults, **options)
+    source = SyntheticSource("cam", values, clock, clock.wait)
     source.open()
     return source
+
+
+def recorded(**options: Any) -> list[Frame]:
+    """All frames of a 64x48 recording, as fast as they are taken."""
+    values = {"width": 64, "height": 48, "fps": None, "live": False, **options}
+    return list(frames(SyntheticSource("cam", SyntheticOptions(**values))))
 
 
 def numbers(source: SyntheticSource, count: int) -> list[int]:
@@ -58,13 +73,13 @@ def must_read(source: SyntheticSource) -> Frame:
 
 
 def test_frames_carry_their_number_in_their_pixels() -> None:
-    for frame in frames(SyntheticSource("cam", 40, 30, None, 300, live=False)):
+    for frame in recorded(width=40, height=30, frame_limit=300):
         assert frame_number(frame.image) == frame.number
         assert (frame.width, frame.height) == (40, 30)
 
 
-def test_a_torn_or_foreign_picture_has_no_number() -> None:
-    first, second = frames(SyntheticSource("cam", 64, 48, None, 2, live=False))
+def test_a_torn_or_foreign_image_has_no_number() -> None:
+    first, second = recorded(frame_limit=2)
     torn = np.concatenate([first.image[:24], second.image[24:]])
     with pytest.raises(ValueError, match="torn"):
         frame_number(torn)
@@ -72,30 +87,30 @@ def test_a_torn_or_foreign_picture_has_no_number() -> None:
         frame_number(np.full((48, 64, 3), 7, np.uint8))
 
 
-def test_two_cameras_with_the_same_arguments_give_the_same_moving_pictures() -> None:
-    one, two = (list(frames(SyntheticSource("c", 64, 48, None, 9, live=False))) for _ in "ab")
+def test_two_cameras_with_the_same_options_give_the_same_moving_images() -> None:
+    one, two = (recorded(frame_limit=9) for _ in "ab")
     assert all(np.array_equal(a.image, b.image) for a, b in zip(one, two, strict=True))
     assert not np.array_equal(one[0].image[4:-4], one[5].image[4:-4])
 
 
-def test_pictures_are_shown_in_turn_at_the_size_of_the_camera(tmp_path: Path) -> None:
+def test_images_are_shown_in_turn_at_the_size_of_the_camera(tmp_path: Path) -> None:
     paths = [tmp_path / "black.png", tmp_path / "grey.png"]
     for path, value in zip(paths, (0, 90), strict=True):
         cv2.imwrite(str(path), np.full((20, 30, 3), value, np.uint8))
-    seen = list(frames(SyntheticSource("cam", 64, 48, None, 4, live=False, images=paths)))
+    seen = recorded(frame_limit=4, images=tmp_path)
     assert [int(frame.image[20, 20, 0]) for frame in seen] == [0, 90, 0, 90]
     assert [frame_number(frame.image) for frame in seen] == [0, 1, 2, 3]
 
 
-def test_an_unreadable_picture_is_named(tmp_path: Path) -> None:
-    source = SyntheticSource("cam", 64, 48, None, 1, live=False, images=[tmp_path / "gone.png"])
-    with pytest.raises(InputError, match=r"gone\.png"):
-        source.open()
+def test_an_unreadable_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_text("no")
+    with pytest.raises(InputError, match=r"bad\.png: not an image"):
+        recorded(images=tmp_path)
 
 
-def test_too_small_a_picture_is_refused() -> None:
-    with pytest.raises(ValueError, match="31x48"):
-        SyntheticSource("cam", 31, 48, None, None, live=False)
+def test_too_small_a_frame_is_refused() -> None:
+    with pytest.raises(ValueError, match="width"):
+        SyntheticOptions(width=31)
 
 
 def test_frames_come_at_the_cameras_pace() -> None:
@@ -155,7 +170,7 @@ def test_closing_wakes_a_reader_that_waits() -> None:
         waiting.set()
         return event.wait(seconds)
 
-    source = SyntheticSource("cam", 64, 48, 0.001, None, live=True, wait=wait)
+    source = SyntheticSource("cam", SyntheticOptions(fps=0.001), wait=wait)
     source.open()
     must_read(source)
     seen: list[Frame | None] = []
@@ -169,7 +184,7 @@ def test_closing_wakes_a_reader_that_waits() -> None:
 
 def test_a_stall_gives_nothing_and_then_goes_on_where_it_stopped() -> None:
     clock = FakeClock()
-    source = camera(clock, Fault("stall", at_frame=2, duration_s=3))
+    source = camera(clock, FaultOptions(kind="stall", at_frame=2, duration_s=3))
     assert numbers(source, 2) == [0, 1]
     assert [source.read(1) for _ in range(3)] == [None] * 3
     assert numbers(source, 2) == [2, 3]
@@ -177,13 +192,13 @@ def test_a_stall_gives_nothing_and_then_goes_on_where_it_stopped() -> None:
 
 
 def test_a_dropped_frame_leaves_a_gap() -> None:
-    source = camera(FakeClock(), Fault("drop", at_frame=1, every=2), fps=None)
+    source = camera(FakeClock(), FaultOptions(kind="drop", at_frame=1, every=2), fps=None)
     assert numbers(source, 3) == [0, 2, 4]
     assert source.skipped == 2
 
 
 def test_an_error_strikes_once_and_reopening_goes_on_after_it() -> None:
-    source = camera(FakeClock(), Fault("error", at_frame=1))
+    source = camera(FakeClock(), FaultOptions(kind="error", at_frame=1))
     must_read(source)
     with pytest.raises(DeviceError, match="cam: the camera failed at frame 1"):
         source.read(1)
@@ -194,7 +209,7 @@ def test_an_error_strikes_once_and_reopening_goes_on_after_it() -> None:
 
 def test_a_lasting_error_is_over_after_its_time_even_when_the_reader_is_late() -> None:
     clock = FakeClock()
-    source = camera(clock, Fault("error", at_frame=1, duration_s=5))
+    source = camera(clock, FaultOptions(kind="error", at_frame=1, duration_s=5))
     clock.pass_ms(1000)
     with pytest.raises(DeviceError):
         source.read(1)
@@ -207,6 +222,6 @@ def test_a_lasting_error_is_over_after_its_time_even_when_the_reader_is_late() -
 
 
 def test_a_frame_of_another_size_is_whole() -> None:
-    source = camera(FakeClock(), Fault("wrong-size", at_frame=1))
+    source = camera(FakeClock(), FaultOptions(kind="wrong-size", at_frame=1))
     sizes = [must_read(source).image.shape for _ in range(3)]
     assert sizes == [(48, 64, 3), (96, 128, 3), (48, 64, 3)]

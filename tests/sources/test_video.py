@@ -11,7 +11,7 @@ import pytest
 
 from edge_ssd.errors import InputError
 from edge_ssd.sources.base import EndOfStream, frames
-from edge_ssd.sources.video import VideoSource
+from edge_ssd.sources.video import VideoOptions, VideoSource
 
 WIDTH, HEIGHT, FRAMES = 96, 64, 30
 
@@ -30,13 +30,17 @@ def make_video(path: Path, count: int = FRAMES, codec: str = "mp4v") -> Path:
     return path
 
 
+def source_of(path: Path, loop: bool = False) -> VideoSource:
+    return VideoSource("door", VideoOptions(path=path, loop=loop))
+
+
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     return make_video(tmp_path / "clip.mp4")
 
 
 def test_every_frame_comes_once_and_in_order(clip: Path) -> None:
-    source = VideoSource("door", clip)
+    source = source_of(clip)
     seen = list(frames(source))
 
     assert not source.live
@@ -50,7 +54,7 @@ def test_every_frame_comes_once_and_in_order(clip: Path) -> None:
 
 
 def test_frames_are_not_overwritten_by_later_ones(clip: Path) -> None:
-    source = VideoSource("s", clip)
+    source = source_of(clip)
     source.open()
     first = source.read(1)
     assert first is not None
@@ -61,7 +65,7 @@ def test_frames_are_not_overwritten_by_later_ones(clip: Path) -> None:
 
 
 def test_the_length_is_known_while_open(clip: Path) -> None:
-    source = VideoSource("s", clip)
+    source = source_of(clip)
     assert source.frame_count is None
     source.open()
     assert source.frame_count == FRAMES
@@ -70,7 +74,7 @@ def test_the_length_is_known_while_open(clip: Path) -> None:
 
 
 def test_looping_starts_over_and_keeps_counting(clip: Path) -> None:
-    source = VideoSource("s", clip, loop=True)
+    source = source_of(clip, loop=True)
     source.open()
     seen = [source.read(1) for _ in range(2 * FRAMES + 1)]
     source.close()
@@ -79,7 +83,7 @@ def test_looping_starts_over_and_keeps_counting(clip: Path) -> None:
 
 
 def test_the_end_stays_the_end(clip: Path) -> None:
-    source = VideoSource("s", clip)
+    source = source_of(clip)
     source.open()
     for _ in range(FRAMES):
         assert source.read(1) is not None
@@ -94,7 +98,7 @@ def test_a_name_that_looks_like_an_address_is_still_a_file(
 ) -> None:
     make_video(tmp_path / "clip.mp4").rename(tmp_path / "12:30 %03d.mp4")
     monkeypatch.chdir(tmp_path)
-    assert len(list(frames(VideoSource("s", Path("12:30 %03d.mp4"))))) == FRAMES
+    assert len(list(frames(source_of(Path("12:30 %03d.mp4"))))) == FRAMES
 
 
 def test_a_video_marked_as_turned_comes_upright(clip: Path) -> None:
@@ -106,7 +110,7 @@ def test_a_video_marked_as_turned_comes_upright(clip: Path) -> None:
     data[matrix : matrix + 36] = quarter_turn
     clip.write_bytes(data)
 
-    frame = next(frames(VideoSource("s", clip)))
+    frame = next(frames(source_of(clip)))
 
     assert (frame.width, frame.height) == (HEIGHT, WIDTH)
     assert frame.image[:10, -10:].mean() > 200  # the white corner went from left to right
@@ -119,20 +123,20 @@ def test_what_is_no_video_is_refused_quietly(
     path = tmp_path / "notes.mp4"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"notes\.mp4: no frame could be decoded; check"):
-        VideoSource("s", path).open()
+        source_of(path).open()
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_video_without_its_index_is_refused(clip: Path) -> None:
     clip.write_bytes(clip.read_bytes()[:1000])
     with pytest.raises(InputError, match="no frame could be decoded"):
-        VideoSource("s", clip).open()
+        source_of(clip).open()
 
 
-@pytest.mark.parametrize(("name", "problem"), [("gone.mp4", "does not exist"), ("", "director")])
+@pytest.mark.parametrize(("name", "problem"), [("gone.mp4", "does not exist"), ("", "is a folder")])
 def test_a_missing_file_or_a_folder_is_named(tmp_path: Path, name: str, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
-        VideoSource("s", tmp_path / name).open()
+        source_of(tmp_path / name).open()
 
 
 def test_a_video_that_breaks_off_ends_there_with_one_warning(
@@ -140,7 +144,7 @@ def test_a_video_that_breaks_off_ends_there_with_one_warning(
 ) -> None:
     path = make_video(tmp_path / "clip.avi", codec="MJPG")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    source = VideoSource("s", path, loop=True)
+    source = source_of(path, loop=True)
     source.open()
     seen = [source.read(1) for _ in range(2 * FRAMES)]
     source.close()
@@ -153,5 +157,5 @@ def test_a_video_that_breaks_off_ends_there_with_one_warning(
 
 def test_a_whole_video_gives_no_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for path, codec in ((tmp_path / "a.avi", "MJPG"), (tmp_path / "a.mkv", "mp4v")):
-        assert len(list(frames(VideoSource("s", make_video(path, codec=codec))))) == FRAMES
+        assert len(list(frames(source_of(make_video(path, codec=codec))))) == FRAMES
     assert not caplog.messages

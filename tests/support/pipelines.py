@@ -16,7 +16,7 @@ from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.postprocess.anchors import generate, mobilenet_layout
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.sources.base import Source
-from edge_ssd.sources.synthetic import Fault, SyntheticSource
+from edge_ssd.sources.synthetic import FaultOptions, SyntheticOptions, SyntheticSource
 from edge_ssd.types import FrameResult, RawHeads
 from support.tflite_models import raw_heads_model
 
@@ -90,8 +90,11 @@ def synthetic(
     live: bool,
     frame_limit: int | None = 20,
     fps: float | None = None,
-    faults: Sequence[Fault] = (),
+    faults: Sequence[FaultOptions] = (),
     **clocks: Callable[..., Any],
 ) -> SyntheticSource:
     """Return a synthetic source of 64 x 48 pixels."""
-    return SyntheticSource("camera", 64, 48, fps, frame_limit, live=live, faults=faults, **clocks)
+    options = SyntheticOptions(
+        width=64, height=48, fps=fps, frame_limit=frame_limit, live=live, faults=tuple(faults)
+    )
+    return SyntheticSource("camera", options, **clocks)

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ssd.pixels import interleaved
-from edge_ssd.sources.picamera import PiCameraSource
+from edge_ssd.sources.picamera import PiCameraOptions, PiCameraSource
 from edge_ssd.types import Frame, PixelFormat
 from support.fake_picamera2 import BARS, Rig
 
 
 def opened(**options: Any) -> Iterator[PiCameraSource]:
-    source = PiCameraSource("door", **options)
+    source = PiCameraSource("door", PiCameraOptions(**options))
     source.open()
     yield source
     source.close()

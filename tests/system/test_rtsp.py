@@ -24,7 +24,6 @@ from edge_ssd import config
 from edge_ssd.errors import DeviceError
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.pipeline.pipeline import Pipeline
-from edge_ssd.service import build
 from edge_ssd.types import FrameResult
 
 MISSING = rtsp_server.missing()
@@ -65,7 +64,7 @@ def recorder() -> LatencyRecorder:
 
 @pytest.fixture
 def pipeline(server: RtspServer, recorder: LatencyRecorder, tmp_path: Path) -> Iterator[Pipeline]:
-    source = build.source(options_for(server, tmp_path))
+    source = options_for(server, tmp_path).make_source()
     pipeline = make_pipeline(source, CpuBackend(small_spec(tmp_path)), [recorder])
     pipeline.start()
     yield pipeline
@@ -115,7 +114,7 @@ def test_it_survives_a_stop_and_a_freeze(
     assert caplog.text.count("works again after") == 1
 
     server.freeze()
-    wait_for(lambda: "gave no picture for 1" in caplog.text)
+    wait_for(lambda: "gave no image for 1" in caplog.text)
     server.thaw()
     wait_for_fresh(recorder)
     assert caplog.text.count("works again after") == 2
@@ -127,7 +126,7 @@ def test_it_survives_a_stop_and_a_freeze(
 
 
 def test_latency_does_not_build_up_while_nobody_reads(server: RtspServer, tmp_path: Path) -> None:
-    source = build.source(options_for(server, tmp_path))
+    source = options_for(server, tmp_path).make_source()
     source.open()
     try:
         for _ in range(3):
@@ -146,7 +145,7 @@ def test_tcp_comes_first_and_udp_where_it_is_refused(
 ) -> None:
     server = RtspServer("jpeg", transport, USER, PASSWORD)
     server.start()
-    source = build.source(options_for(server, tmp_path))
+    source = options_for(server, tmp_path).make_source()
     try:
         source.open()
         wait_for(lambda: source.read(1) is not None)
@@ -169,7 +168,7 @@ def test_a_wrong_password_and_a_wrong_path_are_told_without_secrets(
     wrong_path = options_for(server, tmp_path, url=f"rtsp://127.0.0.1:{server.port}/none")
     wrong_user = options_for(server, tmp_path, username="guest")
     for options in (wrong_path, wrong_user):
-        source = build.source(options)
+        source = options.make_source()
         with pytest.raises(DeviceError, match="answers, but gives no stream") as told:
             source.open()
         assert_no_secret(str(told.value), *capfd.readouterr())

@@ -16,7 +16,7 @@ from support.pipelines import Recorder, make_pipeline, small_spec
 from edge_ssd.errors import PublishError
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.pipeline import outage
-from edge_ssd.sources.synthetic import Fault, SyntheticSource
+from edge_ssd.sources.synthetic import FaultOptions, SyntheticOptions, SyntheticSource
 from edge_ssd.types import FrameResult
 
 pytestmark = pytest.mark.system
@@ -25,10 +25,10 @@ FRAMES = 260_000
 SAMPLES = 40
 
 FAULTS = (
-    Fault("drop", at_frame=97, every=97),
-    Fault("wrong-size", at_frame=131, every=131),
-    Fault("error", at_frame=5_003, every=5_003),
-    Fault("stall", at_frame=7_001, duration_s=0.02, every=7_001),
+    FaultOptions(kind="drop", at_frame=97, every=97),
+    FaultOptions(kind="wrong-size", at_frame=131, every=131),
+    FaultOptions(kind="error", at_frame=5_003, every=5_003),
+    FaultOptions(kind="stall", at_frame=7_001, duration_s=0.02, every=7_001),
 )
 
 
@@ -77,7 +77,8 @@ def unlogged() -> Iterator[None]:
 @pytest.mark.usefixtures("unlogged")
 def test_a_soak_with_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outage, "FIRST_RETRY_S", 0.01)
-    source = SyntheticSource("camera", 64, 48, 4000, FRAMES, live=True, faults=FAULTS)
+    options = SyntheticOptions(width=64, height=48, fps=4000, frame_limit=FRAMES, faults=FAULTS)
+    source = SyntheticSource("camera", options)
     measured, other = Measured(1), Moody(2)
     pipeline = make_pipeline(source, CpuBackend(small_spec(tmp_path)), [measured, other], 16)
     pipeline.start()

@@ -28,7 +28,6 @@ from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.inference.runtime import Interpreter, clamp_threads, load_interpreter
 from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.service import build
 from edge_ssd.sources.base import frames
 from edge_ssd.types import Frame, FrameResult, Geometry, Timing
 
@@ -138,7 +137,7 @@ def measure(options: Config, count: int = 100) -> Report:
 
 
 def _frames(options: Config, count: int) -> Iterator[Frame]:
-    return islice(frames(build.source(options)), count)
+    return islice(frames(options.make_source()), count)
 
 
 def _bare_ms(detector: Detector, count: int) -> float:
@@ -155,7 +154,7 @@ def pipeline_fps(options: Config, detector: Detector, count: int) -> tuple[float
     Counted from the first result to the last of ``count``, which the source must have.
     """
     collector = _Collector(count)
-    pipeline = Pipeline(build.source(options), detector, [Outlet(collector)])
+    pipeline = Pipeline(options.make_source(), detector, [Outlet(collector)])
     pipeline.start()
     collector.complete.wait()
     pipeline.stop()

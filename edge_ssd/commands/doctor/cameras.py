@@ -1,79 +1,77 @@
-"""Cameras: picamera2, and what is connected."""
+"""Cameras: the checks of the configured source, or else of what is connected."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
-from urllib.parse import urlsplit
 
-from edge_ssd.checks import version_of
-from edge_ssd.commands.doctor.camera_access import PI_NODES, what_is_there
-from edge_ssd.commands.doctor.check import Finding, Situation, System, fail, ok, skipped
-from edge_ssd.commands.doctor.service import unseen_units
-from edge_ssd.errors import DeviceError
-from edge_ssd.holders import holders
-from edge_ssd.reachable import unreachable
-from edge_ssd.sources.picamera_faults import import_picamera2
+from edge_ssd.checks import System
+from edge_ssd.commands.doctor.check import Finding, Situation, fail, ok, skipped
+from edge_ssd.sources import camera_checks, picamera_checks
+from edge_ssd.units import groups, units
 
-_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
+_GROUP = "video"
 
 
-def picamera2(situation: Situation) -> Finding:
-    """picamera2 and the libcamera it needs can be imported."""
-    if situation.source_type != "picamera" and find_spec("picamera2") is None:
+def look(name: str) -> Callable[[Situation], Finding]:
+    """Return the source's own check of this name, or the one of a machine without a camera."""
+
+    def own_or_general(situation: Situation) -> Finding:
+        own = situation.source.checks() if situation.source else ()
+        looks = [check.look for check in own if check.name == name]
+        return next(iter(looks), _GENERAL[name])(situation.system)
+
+    return own_or_general
+
+
+def _picamera2(system: System) -> Finding:
+    if find_spec("picamera2") is None:
         return skipped("not installed, and only `source.type: picamera` needs it")
-    import_picamera2()
-    return ok(f"picamera2 {version_of('picamera2')} and libcamera can be imported")
+    return picamera_checks.importable(system)
 
 
-def camera(situation: Situation) -> Finding:
-    """The configured camera is there; without one, what cameras there are."""
-    source = situation.source
-    if source is None:
-        names = _v4l2_names(situation.system)
-        return ok(", ".join(names)) if names else skipped("none is needed, and none is connected")
-    if source.type == "picamera":
-        return _pi_camera(situation.system, source.camera)
-    if source.type == "usb":
-        return _usb_camera(situation.system, source.path)
-    if source.type in ("rtsp", "http"):
-        parts = urlsplit(source.address)
-        port = parts.port or _PORTS[parts.scheme]
-        problem = unreachable(parts.hostname or "", port, source.address)
-        if problem:
-            return fail(problem, "check its power and network, and source.url")
-        return ok(f"{source.address} answers")
-    return skipped(f"source.type {source.type} needs none")
-
-
-def _pi_camera(system: System, wanted: int | str) -> Finding:
-    held_by = holders(*map(system.path, PI_NODES)) or unseen_units(system)
-    if held_by:
-        return skipped(f"not touched: {', '.join(held_by)} may have it")
-    try:
-        picamera2, _ = import_picamera2()
-    except DeviceError:
-        return skipped("libcamera cannot be asked without picamera2, see above")
-    found = picamera2.Picamera2.global_camera_info()
-    shown = ", ".join(f"{n} = {info['Model']} ({info['Id']})" for n, info in enumerate(found))
-    if not found:
-        return fail(
-            "libcamera finds no camera",
-            "check its ribbon cable; `rpicam-hello --list-cameras` must show it",
-        )
-    if not any(wanted in (n, info["Id"], info["Model"]) for n, info in enumerate(found)):
-        return fail(f"no camera {wanted!r}; found {shown}", "correct source.camera")
-    return ok(shown)
-
-
-def _usb_camera(system: System, path: Path) -> Finding:
-    if not system.exists(path):
-        return fail(f"{path} is not there", what_is_there(system))
-    name = system.read(f"/sys/class/video4linux/{system.path(path).resolve().name}/name").strip()
-    return ok(f"{path}: {name or 'there'}")
-
-
-def _v4l2_names(system: System) -> list[str]:
-    """Return what the kernel calls each camera and codec, once."""
+def _connected(system: System) -> Finding:
     files = system.glob("/sys/class/video4linux/video*/name")
-    return list(dict.fromkeys(system.read(path).strip() for path in files))
+    names = list(dict.fromkeys(system.read(path).strip() for path in files))
+    return ok(", ".join(names)) if names else skipped("none is needed, and none is connected")
+
+
+def _devices(system: System) -> Finding:
+    nodes = camera_checks.pi_nodes(system)
+    if not nodes:
+        return skipped("no camera has device files, and none is needed")
+    return camera_checks.usable(nodes, system)
+
+
+def _group(system: System) -> Finding:
+    """The users that run the program are in the group that owns cameras."""
+    gid = groups(system).get(_GROUP)
+    if gid is None:
+        return fail(
+            f"there is no group {_GROUP}: systemd cannot start the service (216/GROUP)",
+            f"sudo groupadd --system {_GROUP}, or install udev",
+        )
+    services = units(system)
+    for unit in services:
+        member = _GROUP in unit.get("SupplementaryGroups", "").split()
+        if not member and unit.get("User", "") not in ("", "root"):
+            return fail(
+                f"{unit['Id']} runs without the group {_GROUP}",
+                f"give the unit SupplementaryGroups={_GROUP}",
+            )
+    if not system.is_root and gid not in system.groups:
+        return fail(
+            f"this user is not in the group {_GROUP}",
+            f"sudo usermod -aG {_GROUP} $USER, and log in again",
+        )
+    who = "root needs no group" if system.is_root else f"this user is in {_GROUP}"
+    return ok(f"{who}, the service is in {_GROUP}" if services else who)
+
+
+_GENERAL: dict[str, Callable[[System], Finding]] = {
+    "picamera2": _picamera2,
+    "camera": _connected,
+    "camera devices": _devices,
+    "camera group": _group,
+    "camera in use": camera_checks.in_use(camera_checks.pi_nodes).look,
+}

@@ -19,7 +19,7 @@ from edge_ssd.checks import (
 )
 
 if TYPE_CHECKING:
-    from edge_ssd.config import Config, PublisherOptions, SourceOptions
+    from edge_ssd.config import AnySource, Config, PublisherOptions
     from edge_ssd.inference.options import ModelOptions
 
 
@@ -37,7 +37,7 @@ class Situation:
     problem: str = ""
 
     @property
-    def source(self) -> SourceOptions | None:
+    def source(self) -> AnySource | None:
         """The section ``source``."""
         return self.config.source if self.config else None
 

@@ -7,7 +7,6 @@ from importlib import import_module
 
 from edge_ssd.commands.doctor import (
     board,
-    camera_access,
     credentials,
     machine,
     network,
@@ -26,6 +25,15 @@ def _later(module: str, function: str) -> Callable[[Situation], Finding]:
             import_module(f"edge_ssd.commands.doctor.{module}"), function
         )
         return check(situation)
+
+    return look
+
+
+def _camera(name: str) -> Callable[[Situation], Finding]:
+    def look(situation: Situation) -> Finding:
+        from edge_ssd.commands.doctor import cameras
+
+        return cameras.look(name)(situation)
 
     return look
 
@@ -57,12 +65,11 @@ CHECKS = (
     Check("golden detection", _later("golden", "golden_detection"), limit_s=120),
     Check("configuration", _later("configuration", "configuration"), exit_code=78, limit_s=60),
     Check("model", _later("model", "model"), limit_s=60),
-    Check("picamera2", _later("cameras", "picamera2"), _source("picamera"), _DEVICE, 60),
-    Check("camera", _later("cameras", "camera"), _source("picamera", "usb", "rtsp", "http"),
-          _DEVICE, 30),
-    Check("camera devices", camera_access.devices, _source("picamera", "usb"), _DEVICE),
-    Check("camera group", camera_access.group, _source("picamera", "usb"), _DEVICE),
-    Check("camera in use", camera_access.in_use, _never),
+    Check("picamera2", _camera("picamera2"), _source("picamera"), _DEVICE, 60),
+    Check("camera", _camera("camera"), _source("picamera", "usb", "rtsp", "http"), _DEVICE, 30),
+    Check("camera devices", _camera("camera devices"), _source("picamera", "usb"), _DEVICE),
+    Check("camera group", _camera("camera group"), _source("picamera", "usb"), _DEVICE),
+    Check("camera in use", _camera("camera in use"), _never),
     _edgetpu("edge tpu", "connected"),
     _edgetpu("libedgetpu", "library"),
     _edgetpu("udev rules", "udev_rules"),

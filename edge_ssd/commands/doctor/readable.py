@@ -6,7 +6,8 @@ import stat
 from pathlib import Path
 
 from edge_ssd.commands.doctor.check import Finding, Situation, System, fail, warn
-from edge_ssd.commands.doctor.service import unit_of, units
+from edge_ssd.commands.doctor.service import unit_of
+from edge_ssd.units import units
 
 # ProtectHome= of the units hides them.
 _HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))

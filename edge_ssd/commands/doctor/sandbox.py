@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_ssd.commands.doctor.check import Situation, System
-from edge_ssd.commands.doctor.service import groups, installed_unit
+from edge_ssd.commands.doctor.service import installed_unit
+from edge_ssd.units import groups
 
 # systemctl does not print credentials; over D-Bus systemd tells everything, drop-ins included.
 _CALL = ("busctl", "--json=short", "call", "org.freedesktop.systemd1")

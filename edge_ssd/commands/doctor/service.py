@@ -8,69 +8,34 @@ from pathlib import Path
 from edge_ssd.commands.doctor.check import (
     Finding,
     Situation,
-    System,
     Verdict,
     fail,
     ok,
     skipped,
     warn,
 )
+from edge_ssd.units import SINGLE, groups, units
 
 _CONFIGS = Path("/etc/edge-ssd")
-_SINGLE = "edge-ssd.service"
-_PROPERTIES = (
-    "Id,LoadState,ActiveState,SubState,UnitFileState,Result,ExecMainCode,ExecMainStatus,"
-    "NRestarts,User,SupplementaryGroups,StatusText"
-)
 # Of ExecMainCode, as in waitid(2): CLD_KILLED and CLD_DUMPED; the status is a signal then.
 _BY_SIGNAL = ("2", "3")
 _STARTS = ("enabled", "enabled-runtime", "static")
-
-
-def units(system: System, *names: str) -> list[dict[str, str]]:
-    """Return the properties of the service's units that systemd knows; none without systemd.
-
-    names: units that are asked for even where they were never started.
-    """
-    answer = system.run(
-        "systemctl", "show", f"--property={_PROPERTIES}", _SINGLE, *names, "edge-ssd@*.service"
-    )
-    blocks = [
-        dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        for block in (answer or "").split("\n\n")
-    ]
-    # By name: one that is asked for twice is told twice.
-    found = {block["Id"]: block for block in blocks if block.get("LoadState") == "loaded"}
-    return list(found.values())
 
 
 def unit_of(situation: Situation) -> str:
     """Return the name of the unit that reads the configuration; empty where none does."""
     path = situation.path
     if path is None:
-        return _SINGLE
+        return SINGLE
     if path.absolute().parent != situation.system.path(_CONFIGS) or path.suffix != ".yaml":
         return ""
-    return _SINGLE if path.stem == "edge-ssd" else f"edge-ssd@{path.stem}.service"
+    return SINGLE if path.stem == "edge-ssd" else f"edge-ssd@{path.stem}.service"
 
 
 def installed_unit(situation: Situation) -> str:
     """Return the unit that reads the configuration; empty where systemd knows none."""
     own = unit_of(situation)
     return own if own and any(unit["Id"] == own for unit in units(situation.system, own)) else ""
-
-
-def unseen_units(system: System) -> list[str]:
-    """Return the running units whose open files do not show to this user."""
-    if system.is_root:
-        return []
-    return [unit["Id"] for unit in units(system) if unit["ActiveState"] == "active"]
-
-
-def groups(system: System) -> dict[str, int]:
-    """Return the ids of the groups in ``/etc/group``."""
-    lines = [line.split(":") for line in system.read("/etc/group").splitlines()]
-    return {line[0]: int(line[2]) for line in lines if len(line) > 2 and line[2].isdecimal()}
 
 
 def service(situation: Situation) -> Finding:
@@ -98,8 +63,8 @@ def service(situation: Situation) -> Finding:
 
 def _in_use(found: list[dict[str, str]], own: str) -> list[dict[str, str]]:
     """Leave out units that are neither meant to run nor asked about."""
-    template_runs = any(unit["Id"] != _SINGLE and unit["ActiveState"] == "active" for unit in found)
-    asked = "" if own == _SINGLE and template_runs else own
+    template_runs = any(unit["Id"] != SINGLE and unit["ActiveState"] == "active" for unit in found)
+    asked = "" if own == SINGLE and template_runs else own
     return [
         unit
         for unit in found

@@ -10,11 +10,11 @@ from support.fake_picamera2 import BUFFERS, Rig
 from support.reading import assert_bars, assert_nothing_is_held, opened, read
 
 from edge_ssd.errors import DeviceError
-from edge_ssd.sources.picamera import PiCameraSource
+from edge_ssd.sources.picamera import PiCameraOptions, PiCameraSource
 from edge_ssd.types import PixelFormat
 
 
-def test_frames_are_the_lores_stream_in_the_shape_of_the_picture(
+def test_frames_are_the_lores_stream_in_the_shape_of_the_main_one(
     rig: Rig, source: PiCameraSource
 ) -> None:
     frame = read(rig, source)
@@ -50,8 +50,10 @@ def test_colours_are_right_whatever_the_camera_makes_of_the_format(
 
 def test_a_format_that_cannot_be_converted_is_refused_by_name(rig: Rig) -> None:
     rig.gives = {"format": "YUYV"}
-    with pytest.raises(DeviceError, match=r"door: the camera gives 568x320 YUYV .* not understood"):
-        PiCameraSource("door").open()
+    with pytest.raises(
+        DeviceError, match=r"door: the camera gives 568x320 YUYV .* an unknown format"
+    ):
+        PiCameraSource("door", PiCameraOptions()).open()
     assert_nothing_is_held(rig)
 
 
@@ -69,7 +71,14 @@ def test_a_format_that_cannot_be_converted_is_refused_by_name(rig: Rig) -> None:
 def test_sizes_are_even_and_within_the_main_stream(
     rig: Rig, size: tuple[int, int], lores_size: tuple[int, int] | None, got: tuple[int, int]
 ) -> None:
-    for source in opened(size=size, lores_size=lores_size):
+    lores = lores_size or (None, None)
+    wanted = {
+        "width": size[0],
+        "height": size[1],
+        "lores_width": lores[0],
+        "lores_height": lores[1],
+    }
+    for source in opened(**wanted):
         frame = read(rig, source)
         assert (frame.width, frame.height) == got
         assert_bars(frame)
@@ -77,7 +86,7 @@ def test_sizes_are_even_and_within_the_main_stream(
 
 def test_rgb_is_refused_in_words_where_the_isp_cannot(rig: Rig) -> None:
     with pytest.raises(DeviceError, match="camera 0 cannot be started: lores stream must be YUV"):
-        PiCameraSource("door", lores_format="RGB888").open()
+        PiCameraSource("door", PiCameraOptions(lores_format="RGB888")).open()
     assert_nothing_is_held(rig)
 
 

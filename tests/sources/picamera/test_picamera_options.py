@@ -11,8 +11,7 @@ from support.reading import assert_nothing_is_held, opened
 
 from edge_ssd import config
 from edge_ssd.errors import ConfigError, DeviceError
-from edge_ssd.service import build
-from edge_ssd.sources.picamera import PiCameraSource
+from edge_ssd.sources.picamera import PiCameraOptions, PiCameraSource
 
 
 @pytest.mark.parametrize(
@@ -26,12 +25,12 @@ def test_a_camera_is_chosen_by_number_model_or_id(rig: Rig, camera: int | str) -
 
 def test_a_camera_that_is_not_there_is_told_from_those_that_are(rig: Rig) -> None:
     with pytest.raises(DeviceError, match=r"no camera 'imx219'; found 0 = imx708 \(/base/i2c"):
-        PiCameraSource("door", camera="imx219").open()
+        PiCameraSource("door", PiCameraOptions(camera="imx219")).open()
     with pytest.raises(DeviceError, match="no camera 1; found 0 = imx708"):
-        PiCameraSource("door", camera=1).open()
+        PiCameraSource("door", PiCameraOptions(camera=1)).open()
     rig.cameras.clear()
     with pytest.raises(DeviceError, match="door: no camera found; check its ribbon cable"):
-        PiCameraSource("door").open()
+        PiCameraSource("door", PiCameraOptions()).open()
 
 
 def test_controls_reach_the_camera(rig: Rig) -> None:
@@ -51,8 +50,8 @@ def test_every_control_the_camera_refuses_is_named_with_its_range(rig: Rig) -> N
         "AeEnable": "yes",
     }
     with pytest.raises(ConfigError) as caught:
-        PiCameraSource("door", controls=controls).open()
-    assert caught.value.problems == [
+        PiCameraSource("door", PiCameraOptions(controls=controls)).open()
+    assert caught.value.lines == [
         "source.controls.AfMod: this camera has no such control; did you mean AfMode?",
         "source.controls.ExposureTime: must be from 1 to 66666 (it is 1000000)",
         "source.controls.AfMode: must be an integer (it is 1.5)",
@@ -73,7 +72,7 @@ def test_a_frame_rate_beyond_the_camera_is_lowered_and_said(
     del rig.advertised["FrameDurationLimits"]
     for _ in opened(fps=30):
         assert rig.camera.controls == {}
-    assert "door: source.fps: this camera has a frame rate of its own" in caplog.messages
+    assert "door: source.fps: this camera has a fixed frame rate" in caplog.messages
     caplog.clear()
     for _ in opened(fps=None):
         assert not caplog.messages
@@ -99,7 +98,7 @@ def test_rotation_and_flips_are_one_transform(
 def test_a_camera_that_cannot_flip_says_so(rig: Rig) -> None:
     rig.can_flip = False
     with pytest.raises(ConfigError, match=r"source\.rotation: this camera can neither rotate"):
-        PiCameraSource("door", rotation=180).open()
+        PiCameraSource("door", PiCameraOptions(rotation=180)).open()
 
 
 def test_a_shipped_configuration_makes_it(rig: Rig) -> None:
@@ -109,7 +108,7 @@ def test_a_shipped_configuration_makes_it(rig: Rig) -> None:
         "lores_height": 200, "rotation": 180, "vflip": True, "controls": {"AfMode": 2},
     }  # fmt: skip
     for section in (options, config.parse({"source": values})):
-        source = build.source(section)
+        source = section.make_source()
         source.open()
         source.close()
     assert rig.camera is not None
@@ -136,4 +135,4 @@ def test_a_bad_option_is_refused_before_any_camera_is_asked(
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         config.parse({"source": {"type": "picamera"} | options})
-    assert caught.value.problems[0].startswith(problem)
+    assert caught.value.lines[0].startswith(problem)

@@ -10,7 +10,7 @@ import pytest
 from support.fake_camera import FakeCamera, FakeVideoCapture
 
 from edge_ssd.sources import usb
-from edge_ssd.sources.usb import UsbCamera
+from edge_ssd.sources.usb import UsbCamera, UsbOptions
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCame
 
 @pytest.fixture
 def source(camera: FakeCamera) -> Iterator[UsbCamera]:
-    source = UsbCamera("door", camera.node)
+    source = UsbCamera("door", UsbOptions(path=camera.node, width=None, height=None, fps=None))
     yield source
     camera.driver.put(None)
     source.close()

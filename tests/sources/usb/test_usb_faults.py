@@ -16,34 +16,36 @@ from support.waiting import wait_for
 from edge_ssd.errors import DeviceError
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.sources import opencv, usb
-from edge_ssd.sources.usb import UsbCamera
+from edge_ssd.sources.usb import UsbCamera, UsbOptions
 
 
 def test_a_camera_that_is_not_there_is_named_with_those_that_are(camera: FakeCamera) -> None:
-    with pytest.raises(DeviceError, match=rf"door: /dev/video99 is not there.*{camera.node.name}"):
-        UsbCamera("door", Path("/dev/video99")).open()
+    with pytest.raises(
+        DeviceError, match=rf"door: /dev/video99 does not exist.*{camera.node.name}"
+    ):
+        UsbCamera("door", UsbOptions(path=Path("/dev/video99"))).open()
     camera.unplug()
     with pytest.raises(DeviceError, match=r"plug the camera in; .*by-id lists none"):
-        UsbCamera("door", camera.node).open()
+        UsbCamera("door", UsbOptions(path=camera.node)).open()
 
 
 def test_a_file_is_no_camera(tmp_path: Path, camera: FakeCamera) -> None:
     path = tmp_path / "video0"
     path.touch()
     with pytest.raises(DeviceError, match="is not a device"):
-        UsbCamera("door", path).open()
+        UsbCamera("door", UsbOptions(path=path)).open()
 
 
 def test_a_camera_of_another_group_names_the_group(camera: FakeCamera) -> None:
     camera.device.chmod(0)
-    source = UsbCamera("door", camera.node)
+    source = UsbCamera("door", UsbOptions(path=camera.node))
     with without_root_rights(), pytest.raises(DeviceError, match="add the user to the group video"):
         source.open()
 
 
 def test_a_folder_that_may_not_be_entered_is_told(camera: FakeCamera) -> None:
     camera.by_id.chmod(0)
-    source = UsbCamera("door", camera.node)
+    source = UsbCamera("door", UsbOptions(path=camera.node))
     with without_root_rights(), pytest.raises(DeviceError, match="Permission denied; let the user"):
         source.open()
     camera.by_id.chmod(0o700)
@@ -61,7 +63,7 @@ def test_a_busy_camera_names_its_holder(camera: FakeCamera, source: UsbCamera) -
         with pytest.raises(DeviceError, match=rf"is in use by python.*pid {holder.pid}\)"):
             source.open()
         holder.communicate(b"\n")
-    with pytest.raises(DeviceError, match=r"gives no pictures; .*index0"):
+    with pytest.raises(DeviceError, match=r"gives no images; .*index0"):
         source.open()
 
 
@@ -75,7 +77,7 @@ def test_unplugged_and_plugged_in_again_it_goes_on_counting(
     with pytest.raises(DeviceError, match="was unplugged"):
         source.read(10)
     source.close()
-    with pytest.raises(DeviceError, match="is not there"):
+    with pytest.raises(DeviceError, match="does not exist"):
         source.open()
     camera.plug_in()
     source.open()
@@ -126,9 +128,9 @@ def test_a_driver_that_hangs_blocks_nobody(
     source.open()
     assert source.read(0.01) is None
     source.close()
-    with pytest.raises(DeviceError, match="the driver still hangs in the last connection"):
+    with pytest.raises(DeviceError, match="the driver is still blocked in the last connection"):
         source.open()
-    camera.driver.put(None)  # the driver's own time-out
+    camera.driver.put(None)  # the driver's own timeout
     wait_for(lambda: not camera.captures[0].open)
     source.close()
     source.open()
@@ -141,7 +143,7 @@ def test_a_silent_camera_is_reported_when_the_driver_gives_up(
 ) -> None:
     source.open()
     camera.driver.put(None)
-    with pytest.raises(DeviceError, match=r"gave no picture for \d+\.\d s; check the cable"):
+    with pytest.raises(DeviceError, match=r"gave no image for \d+\.\d s; check the cable"):
         source.read(10)
 
 

@@ -18,7 +18,7 @@ from edge_ssd import config
 from edge_ssd.errors import ConfigError, DeviceError
 from edge_ssd.pixels import interleaved
 from edge_ssd.service import build
-from edge_ssd.sources.picamera import PiCameraSource
+from edge_ssd.sources.picamera import PiCameraOptions, PiCameraSource
 from edge_ssd.types import Frame, PixelFormat
 
 sys.path.append(str(Path(__file__).parent))
@@ -36,7 +36,7 @@ BARS = [
 
 @pytest.fixture
 def source() -> Iterator[PiCameraSource]:
-    source = PiCameraSource("virtual")
+    source = PiCameraSource("virtual", PiCameraOptions())
     source.open()
     yield source
     source.close()
@@ -61,7 +61,7 @@ def assert_bars(rgb: Any) -> None:
 
 @pytest.mark.parametrize("asked", ["YUV420", "RGB888"])
 def test_it_gives_nv12_whatever_is_asked_and_the_colours_are_right(asked: str) -> None:
-    source = PiCameraSource("virtual", lores_format=asked)
+    source = PiCameraSource("virtual", PiCameraOptions(lores_format=asked))
     source.open()
     for _ in range(20):
         frame = read(source)
@@ -104,7 +104,7 @@ def test_a_thousand_frames_go_through_the_whole_pipeline(tmp_path: Path) -> None
 
 
 def test_fifty_times_opened_and_closed_leak_neither_descriptor_nor_buffer() -> None:
-    source = PiCameraSource("virtual")
+    source = PiCameraSource("virtual", PiCameraOptions())
     for _ in range(3):  # what libraries keep from their first use
         cycle(source)
     gc.collect()
@@ -119,7 +119,10 @@ def test_fifty_times_opened_and_closed_leak_neither_descriptor_nor_buffer() -> N
 
 
 def test_a_busy_camera_is_refused_again_and_again_without_a_leak() -> None:
-    source, other = PiCameraSource("virtual"), PiCameraSource("other")
+    source, other = (
+        PiCameraSource("virtual", PiCameraOptions()),
+        PiCameraSource("other", PiCameraOptions()),
+    )
     cycle(source)
     gc.collect()
     before = descriptors()
@@ -152,9 +155,9 @@ def test_a_starved_camera_times_out_closes_and_works_again(source: PiCameraSourc
 
 def test_what_the_camera_cannot_do_is_refused_in_words() -> None:
     with pytest.raises(ConfigError, match=r"source\.controls\.AfMode: this camera has no such"):
-        PiCameraSource("virtual", controls={"AfMode": 2}).open()
+        PiCameraSource("virtual", PiCameraOptions(controls={"AfMode": 2})).open()
     with pytest.raises(DeviceError, match=r"no camera 'imx219'; found 0 = Virtual Video Device"):
-        PiCameraSource("virtual", camera="imx219").open()
+        PiCameraSource("virtual", PiCameraOptions(camera="imx219")).open()
 
 
 def cycle(source: PiCameraSource) -> None:

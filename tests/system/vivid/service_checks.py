@@ -62,7 +62,7 @@ def test_it_survives_the_plug_a_stall_and_a_broken_stream(tmp_path: Path) -> Non
     service.wait_for_frames()
 
     camera.freeze()
-    service.wait_for(lambda: "door: /dev/video0 gave no picture for 3" in service.log)
+    service.wait_for(lambda: "door: /dev/video0 gave no image for 3" in service.log)
     camera.thaw()
     service.wait_for_frames()
 

@@ -16,12 +16,13 @@ import pytest
 from camera import BARS, NODE, SIZES
 
 from edge_ssd.errors import DeviceError
-from edge_ssd.sources.usb import UsbCamera
+from edge_ssd.sources.usb import UsbCamera, UsbOptions
 from edge_ssd.types import Frame, PixelFormat
 
 # Of these OpenCV leaves YVYU unconverted, and OpenCV 4 also BGR3.
 FORMATS = ["YUYV", "UYVY", "YVYU", "NV12", "NV21", "YU12", "YV12", "RGB3", "BGR3"]
 
+OWN = {"width": None, "height": None, "fps": None}
 Open = Callable[..., UsbCamera]
 
 
@@ -36,7 +37,7 @@ def opened() -> Iterator[Open]:
     sources = []
 
     def open_source(**wishes: Any) -> UsbCamera:
-        source = UsbCamera("door", NODE, **wishes)
+        source = UsbCamera("door", UsbOptions(path=NODE, **{**OWN, **wishes}))
         sources.append(source)
         source.open()
         return source
@@ -88,7 +89,7 @@ def test_a_format_that_cannot_be_understood_is_refused_in_words(
     opened: Open, fourcc: str, size: int
 ) -> None:
     """The last two have the very size of BGR, and OpenCV 5 would shape them so."""
-    says = f"door: .* gives {size} bytes a picture of 640x480 {fourcc}, .*set source.fourcc"
+    says = f"door: .* gives {size} bytes per image of 640x480 {fourcc}, .*set source.fourcc"
     with pytest.raises(DeviceError, match=says):
         read(opened(fourcc=fourcc, width=640, height=480))
 
@@ -133,7 +134,7 @@ def test_what_the_camera_makes_of_the_wishes_is_one_warning(
 def test_nobody_reads_for_a_while_and_the_next_frame_is_fresh(opened: Open) -> None:
     source = opened(fourcc="YUYV", width=320, height=180, fps=10)
     first = read(source)
-    threading.Event().wait(2)  # twenty pictures arrive
+    threading.Event().wait(2)  # twenty frames arrive
     frame = read(source)
     assert frame.number > first.number + 5
     assert time.monotonic_ns() - frame.captured_ns < 1e9
@@ -171,7 +172,7 @@ def test_unplugged_and_plugged_in_again_it_goes_on_counting(opened: Open) -> Non
         while True:
             last = read(source).number
     source.close()
-    with pytest.raises(DeviceError, match="door: /dev/video0 is not there"):
+    with pytest.raises(DeviceError, match="door: /dev/video0 does not exist"):
         source.open()
     camera.plug_in()
     source.open()

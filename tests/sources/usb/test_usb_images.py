@@ -14,8 +14,7 @@ from support.fake_camera import BGR, HEIGHT, WIDTH, FakeCamera, FakeVideoCapture
 
 from edge_ssd.config import parse
 from edge_ssd.errors import DeviceError
-from edge_ssd.service import build
-from edge_ssd.sources.usb import UsbCamera
+from edge_ssd.sources.usb import UsbCamera, UsbOptions
 from edge_ssd.types import PixelFormat
 
 
@@ -24,7 +23,7 @@ def test_the_configured_wishes_reach_the_camera_and_frames_come(camera: FakeCame
         "type": "usb", "path": str(camera.node), "width": WIDTH, "height": HEIGHT, "fps": 30,
         "fourcc": "YUYV",
     }  # fmt: skip
-    source = build.source(parse({"name": "door", "source": section}))
+    source = parse({"name": "door", "source": section}).make_source()
     source.open()
     camera.send(BGR)
     frame = source.read(10)
@@ -50,7 +49,7 @@ def test_null_leaves_the_cameras_own(camera: FakeCamera, source: UsbCamera) -> N
 def test_what_the_camera_gives_instead_is_said_once_and_used(
     camera: FakeCamera, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source = UsbCamera("door", camera.node, 1280, 720, 30, "MJPG")
+    source = UsbCamera("door", UsbOptions(path=camera.node, width=1280, height=720, fourcc="MJPG"))
     camera.given[cv2.CAP_PROP_FPS] = 29.97
     for _ in range(2):
         source.open()
@@ -86,7 +85,7 @@ UNCONVERTED: dict[str, Callable[[], NDArray[np.uint8]]] = {
 
 
 @pytest.mark.parametrize("fourcc", UNCONVERTED)
-def test_pictures_that_opencv_left_unconverted_are_decoded(
+def test_images_that_opencv_left_unconverted_are_decoded(
     camera: FakeCamera, source: UsbCamera, fourcc: str
 ) -> None:
     """They come as one row of bytes: (1, 921600) for 640x480 in BGR3."""
@@ -128,16 +127,16 @@ def test_a_format_that_opencv_5_does_not_convert_is_decoded(
 def test_three_bytes_a_pixel_are_not_always_bgr(
     camera: FakeCamera, source: UsbCamera, opencv_5: None, fourcc: str
 ) -> None:
-    """Their pictures have the very size of BGR's, and would have passed with wrong colours."""
+    """Their images have the very size of BGR's, and would have passed with wrong colours."""
     camera.given[cv2.CAP_PROP_FOURCC] = cv2.VideoWriter.fourcc(*fourcc)
     source.open()
     camera.send(BGR.reshape(1, -1))
-    says = f"gives 9216 bytes a picture of 64x48 {fourcc}, .*; set source.fourcc"
+    says = f"gives 9216 bytes per image of 64x48 {fourcc}, .*; set source.fourcc"
     with pytest.raises(DeviceError, match=says):
         source.read(10)
 
 
-def test_a_picture_of_which_a_part_is_lost_is_passed_over(
+def test_an_image_of_which_a_part_is_lost_is_passed_over(
     camera: FakeCamera, source: UsbCamera, opencv_5: None
 ) -> None:
     camera.given[cv2.CAP_PROP_FOURCC] = cv2.VideoWriter.fourcc(*"BGR3")
@@ -157,12 +156,12 @@ def test_a_grey_camera_gives_grey_frames(camera: FakeCamera, source: UsbCamera) 
 @pytest.mark.parametrize(
     ("fourcc", "raw", "says"),
     [
-        ("H264", np.zeros((1, 999), np.uint8), "999 bytes a picture of 64x48 H264"),
-        ("YUYV", np.zeros((1, 921600), np.uint8), "921600 bytes a picture of 64x48 YUYV"),
+        ("H264", np.zeros((1, 999), np.uint8), "999 bytes per image of 64x48 H264"),
+        ("YUYV", np.zeros((1, 921600), np.uint8), "921600 bytes per image of 64x48 YUYV"),
         ("Y16 ", np.zeros((48, 64), np.uint16), r"uint16 numbers of shape \(48, 64\)"),
     ],
 )
-def test_pictures_that_cannot_be_understood_are_refused_in_words(
+def test_images_that_cannot_be_understood_are_refused_in_words(
     camera: FakeCamera, source: UsbCamera, fourcc: str, raw: NDArray[Any], says: str
 ) -> None:
     camera.given[cv2.CAP_PROP_FOURCC] = cv2.VideoWriter.fourcc(*fourcc)
