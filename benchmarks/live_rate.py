@@ -1,6 +1,6 @@
-"""A camera five times faster than the network: how old are the detections?
+"""A camera five times faster than the model: how old are the detections?
 
-Prints one JSON object. The age is compared with the network's own period, measured in the same
+Prints one JSON object. The age is compared with the model's own period, measured in the same
 run, so the ratio holds on any machine: at most 2 periods at the 99th percentile is the aim.
 """
 
@@ -11,12 +11,10 @@ import statistics
 import sys
 import time
 
-from edge_ssd.inference.options import ModelOptions
-from edge_ssd.inference.preprocess import PreprocessOptions
+from edge_ssd import Detector
+from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.pipeline.pipeline import Outlet, Pipeline
-from edge_ssd.postprocess import PostprocessOptions
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.service import build
 from edge_ssd.sources.synthetic import SyntheticOptions, SyntheticSource
 from edge_ssd.types import FrameResult
 
@@ -38,19 +36,17 @@ class Numbers(Publisher):
 
 
 def main() -> None:
-    network = build.detector(ModelOptions(threads=1), PreprocessOptions())
-    periods = []
+    detector, periods = Detector(threads=1), []
+    assert isinstance(detector.backend, CpuBackend)
     for _ in range(INVOKES):
         begun = time.perf_counter()
-        network.interpreter.invoke()
+        detector.backend.interpreter.invoke()
         periods.append((time.perf_counter() - begun) * 1e3)
     period_ms = statistics.median(periods)
     options = SyntheticOptions(fps=FASTER * 1e3 / period_ms, frame_limit=FRAMES)
     source = SyntheticSource("camera", options)
-    labels = build.labels_of(network)
     numbers = Numbers()
-    postprocessor = build.postprocessor(network, labels, PostprocessOptions())
-    pipeline = Pipeline(source, network, postprocessor, [Outlet(numbers)], labels)
+    pipeline = Pipeline(source, detector, [Outlet(numbers)])
     pipeline.start()
     pipeline.wait()
     stats = pipeline.stats.snapshot()

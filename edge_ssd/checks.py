@@ -6,20 +6,21 @@ service, at its start, those that are marked ``at_start``.
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
 from edge_ssd.clock import synchronised
-from edge_ssd.errors import EdgeSsdError, Problem
+from edge_ssd.errors import EdgeSsdError, ModelError, Problem
 
-COMMAND_TIMEOUT_S = 5.0
+COMMAND_LIMIT_S = 5.0
 
 
 class Verdict(str, Enum):
@@ -60,12 +61,18 @@ def skipped(reason: str) -> Finding:
     return Finding(Verdict.SKIPPED, reason)
 
 
-def run_command(*arguments: str) -> str | None:
-    """Return what a command prints, whatever its exit status; None when it cannot be run."""
+def run_command(
+    *arguments: str, limit_s: float = COMMAND_LIMIT_S, errors: bool = False
+) -> str | None:
+    """Return what a command prints, whatever its exit status; None when it cannot be run.
+
+    errors: what it prints to stderr as well.
+    """
     try:
         return subprocess.run(
-            arguments, capture_output=True, text=True, errors="replace", check=False,
-            stdin=subprocess.DEVNULL, timeout=COMMAND_TIMEOUT_S,
+            arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
+            text=True, errors="replace", check=False, timeout=limit_s,
         ).stdout  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
@@ -184,24 +191,49 @@ class Check:
     rights: bool = False
     outside: bool = False
 
+    def below(self, section: str) -> Check:
+        """Return the same check of an option inside ``section``."""
+        return replace(self, option=".".join(filter(None, [section, self.option])))
+
+    def judge(self, system: System) -> Finding:
+        """Run it here; never raises for what it does."""
+        return self.weigh(self._outcome(system))
+
+    def weigh(self, finding: Finding) -> Finding:
+        """Make a failure a warning where the service runs without what failed."""
+        if finding.verdict is not Verdict.FAIL or self.required:
+            return finding
+        return warn("; ".join(filter(None, [finding.evidence, self.instead])), finding.remedy)
+
+    def _outcome(self, system: System) -> Finding:
+        try:
+            return self.look(system)
+        except EdgeSsdError as error:
+            what = error.what if isinstance(error, ModelError) else error.problem
+            return fail(what, error.remedy)
+        except ImportError as error:
+            return fail(f"cannot be checked: {error}", "repair what the checks above name")
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOEXEC:
+                return skipped("no program can be started from here, as under emulation")
+            return fail(
+                f"the check failed: {type(error).__name__}: {error}",
+                "report this, with the whole output",
+            )
+
 
 def start_problems(
-    section: str, checks: Iterable[Check], system: System, rights: bool = True
+    checks: Iterable[Check], system: System | None = None, rights: bool = True
 ) -> list[Problem]:
-    """Return what keeps the service from starting with a section of its configuration.
+    """Run the checks that are marked ``at_start``; return what keeps the service from running.
 
-    Runs the checks that are marked ``at_start``; rights: those that ask what this user may do
-    as well.
+    rights: also those that ask what this user may do.
     """
+    system = system or System()
     problems = []
     for check in checks:
-        if not check.at_start or (check.rights and not rights):
-            continue
-        try:
-            found = check.look(system)
-        except EdgeSsdError as error:
-            found = fail(error.problem, error.remedy)
-        if found.verdict is Verdict.FAIL and check.required:
-            problem = Problem(check.option, found.evidence, found.remedy)
-            problems.append(problem.below(section))
+        if check.at_start and (rights or not check.rights):
+            finding = check.judge(system)
+            if finding.verdict is Verdict.FAIL:
+                problems.append(Problem(check.option, finding.evidence, finding.remedy))
     return list(dict.fromkeys(problems))

@@ -80,6 +80,12 @@ class UsageError(EdgeSsdError, ValueError):
     exit_code = 2
 
 
+class Interrupted(EdgeSsdError):
+    """The user ended a command before it was done."""
+
+    exit_code = 130
+
+
 class ModelError(EdgeSsdError, ValueError):
     """A model file cannot be used.
 

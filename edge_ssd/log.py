@@ -43,8 +43,8 @@ def is_stderr(environ: Mapping[str, str] = os.environ) -> bool:
 
 def set_up(verbose: bool) -> None:
     """Log to stderr: warnings on a terminal, information too in the journal."""
-    logging.addLevelName(logging.WARNING, "warning")
-    logging.addLevelName(logging.ERROR, "error")
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
+        logging.addLevelName(level, logging.getLevelName(level).lower())
     handler = logging.StreamHandler()
     level = logging.WARNING
     if is_stderr():

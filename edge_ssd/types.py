@@ -43,6 +43,7 @@ class Frame:
     captured_ns: monotonic clock, nanoseconds, when the picture was taken; for intervals.
     captured_at: UTC wall time of the same moment; for display only.
     path: the file it was read from, or None.
+    position_s: seconds from the beginning of that file, where it is a video; otherwise None.
     size: width and height in pixels, both even, of a YUV420 or NV12 picture; otherwise None.
 
     Raises ValueError when the image has another shape or dtype, or no pixels.
@@ -56,6 +57,7 @@ class Frame:
     captured_at: datetime
     path: str | None = None
     size: tuple[int, int] | None = None
+    position_s: float | None = None
 
     def __post_init__(self) -> None:
         image = self.image

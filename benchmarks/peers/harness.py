@@ -14,7 +14,7 @@ from typing import Any
 
 WARMUP = 20
 """Frames before the clock starts."""
-LEAST_SCORE = 0.4
+SCORE_THRESHOLD = 0.4
 """Below the 0.5 that is compared, so that a score which differs a little is still seen."""
 
 Detection = tuple[Any, float, float, float, float, float]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import cv2
 import mediapipe as mp
-from harness import LEAST_SCORE, Detection, arguments, measure
+from harness import SCORE_THRESHOLD, Detection, arguments, measure
 from mediapipe.tasks.python import BaseOptions, vision
 
 
@@ -12,7 +12,7 @@ def main() -> None:
     options = vision.ObjectDetectorOptions(
         base_options=BaseOptions(model_asset_path=str(arguments().model)),
         running_mode=vision.RunningMode.IMAGE,
-        score_threshold=LEAST_SCORE,
+        score_threshold=SCORE_THRESHOLD,
     )
     with vision.ObjectDetector.create_from_options(options) as detector:
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from harness import LEAST_SCORE, Recorder, arguments
+from harness import SCORE_THRESHOLD, Recorder, arguments
 
-from edge_ssd import __version__
-from edge_ssd.config import parse
+from edge_ssd import Detector, __version__
 from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 from edge_ssd.publishers.base import Publisher
-from edge_ssd.service import build
+from edge_ssd.publishers.jsonl import JsonLinesOptions
+from edge_ssd.sources.recorded import open_paths
 from edge_ssd.types import FrameResult
 
 
@@ -23,8 +23,8 @@ class Recording(Publisher):
 
     def publish(self, result: FrameResult) -> None:
         found = result.detections
-        columns = found.class_ids.tolist(), found.scores.tolist(), found.boxes_yxyx.tolist()
-        rows = [(kind, score, *box) for kind, score, box in zip(*columns, strict=True)]
+        boxes = found.boxes_yxyx.tolist()
+        rows = [(one.class_id, one.score, *box) for one, box in zip(found, boxes, strict=True)]
         self.recorder.add(rows, result.age_ms)
         if self.recorder.complete and self.pipeline:
             self.pipeline.request_stop()
@@ -32,24 +32,15 @@ class Recording(Publisher):
 
 def main() -> None:
     given = arguments()
-    options = parse({
-        "source": {"type": "video", "path": str(given.clip)},
-        "model": {"name": str(given.model), "threads": 1, "runtime": given.runtime},
-        "postprocess": {"score_threshold": LEAST_SCORE},
-    })  # fmt: skip
-    network = build.detector(options.model, options.preprocess)
-    labels = build.labels_of(network)
     recording = Recording(Recorder(given.frames))
-    pipeline = Pipeline(
-        options.make_source(),
-        network,
-        build.postprocessor(network, labels, options.postprocess),
-        [*(Outlet(each.make(options.name)) for each in options.publishers), Outlet(recording)],
-        labels,
+    detector = Detector(
+        given.model, score_threshold=SCORE_THRESHOLD, runtime=given.runtime, threads=1
     )
-    recording.pipeline = pipeline
-    pipeline.start()
-    pipeline.wait()
+    publishers = [JsonLinesOptions().make("edge-ssd"), recording]
+    source = open_paths([given.clip])
+    recording.pipeline = Pipeline(source, detector, [Outlet(each) for each in publishers])
+    recording.pipeline.start()
+    recording.pipeline.wait()
     recording.recorder.save(given.output, f"edge_ssd {__version__}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 
 import cv2
-from harness import LEAST_SCORE, Detection, arguments, measure
+from harness import SCORE_THRESHOLD, Detection, arguments, measure
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
             interpreter.get_tensor(boxes)[0, :found].tolist(),
             strict=True,
         )
-        return [(int(kind), score, *box) for kind, score, box in rows if score >= LEAST_SCORE]
+        return [(int(kind), score, *box) for kind, score, box in rows if score >= SCORE_THRESHOLD]
 
     package = "ai-edge-litert" if given.runtime == "litert" else "tflite-runtime"
     measure(detect, f"{package} {importlib.metadata.version(package)}")

@@ -1,39 +1,32 @@
-"""What the commands share: options, and how an error is reported."""
+"""Options that commands share."""
 
 from __future__ import annotations
 
+import json
 import math
-import sys
-import traceback
-from collections.abc import Callable
-from functools import wraps
+import os
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
-from edge_ssd import DEFAULT_MODEL
-from edge_ssd import log as journal
-from edge_ssd.errors import EdgeSsdError
+import edge_ssd
 
-P = ParamSpec("P")
-R = TypeVar("R")
+_MODELS = Path(edge_ssd.__file__).parent / "models" / "data"
 
 
-def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn the package's errors into one line on stderr and their exit code."""
+class UserPath(click.Path):
+    """A path; ``~`` is expanded, which shells do not do in ``--option=~/file``."""
 
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except EdgeSsdError as error:
-            if click.get_current_context().find_root().params["verbose"]:
-                traceback.print_exc()
-            click.echo(journal.error_line(str(error)), err=True)
-            sys.exit(error.exit_code)
+    def __init__(self) -> None:
+        # Not click's own check of what may be read: ours says what to do.
+        super().__init__(path_type=Path, readable=False)
 
-    return wrapped
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 (no raise)
 
 
 def not_nan(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
@@ -43,13 +36,39 @@ def not_nan(_context: click.Context, _parameter: click.Parameter, value: float) 
     return value
 
 
+def complete_model(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the names of models that begin so, and files; for the shell's completion."""
+    # Not through edge_ssd.models: numpy takes longer than the user waits.
+    offers = json.loads((_MODELS / "catalogue.json").read_text("utf-8"))["models"]
+    names = {*offers, *(path.stem for path in _MODELS.glob("*.tflite"))}
+    found = sorted(name for name in names if name.startswith(incomplete))
+    if not found:
+        return [CompletionItem(incomplete, type="file")]
+    files = sorted(path.name for path in Path().glob("*.tflite"))
+    return [
+        CompletionItem(name) for name in (*found, *(f for f in files if f.startswith(incomplete)))
+    ]
+
+
+path_argument = UserPath()
 model_option = click.option(
-    "--model", default=DEFAULT_MODEL, show_default=True, metavar="NAME|FILE",
-    help="A name of `edge-ssd models list`, or a .tflite file.",
+    "--model", default=edge_ssd.DEFAULT_MODEL, show_default=True, metavar="NAME|FILE",
+    shell_complete=complete_model, help="A name of `edge-ssd models list`, or a .tflite file.",
+)  # fmt: skip
+labels_option = click.option(
+    "--labels", type=path_argument, metavar="FILE", help="A text file, one label per line."
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(1, 64), help="Inference threads [default: one per CPU]."
+)
+RUNTIMES = ("auto", "litert", "tflite-runtime")
+runtime_option = click.option(
+    "--runtime", type=click.Choice(RUNTIMES), default="auto", show_default=True,
+    metavar="NAME", help=f"{', '.join(RUNTIMES[:-1])} or {RUNTIMES[-1]}.",
 )  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-# Not click's own check of what may be read: ours says what to do.
-path_argument = click.Path(path_type=Path, readable=False)
 config_option = click.option(
-    "--config", "path", required=True, type=path_argument, help="The YAML file."
+    "--config", "path", required=True, type=path_argument, metavar="FILE", help="The YAML file."
 )

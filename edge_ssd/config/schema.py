@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from edge_ssd.checks import Check
 from edge_ssd.inference.options import ModelOptions
 from edge_ssd.inference.preprocess import PreprocessOptions
 from edge_ssd.options import Options
@@ -62,3 +63,9 @@ class Config(Options):
     def make_source(self) -> Source:
         """Return the source, not opened yet. Raises ConfigError for a file that is missing."""
         return self.source.make(self.name)
+
+    def checks(self) -> tuple[Check, ...]:
+        """Return what to look at before this runs: each check with the path of its option."""
+        sections = [("model", self.model.checks()), ("source", self.source.checks())]
+        sections += [(f"publishers.{n}", item.checks()) for n, item in enumerate(self.publishers)]
+        return tuple(check.below(place) for place, checks in sections for check in checks)

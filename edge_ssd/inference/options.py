@@ -119,13 +119,14 @@ class ModelOptions(Options):
             instead="the model runs on the CPU",
             exit_code=69,
         )
+        connected, probed = self._look("edgetpu", "connected"), self._look("edgetpu", "probed")
         return (
             Check("runtime", self._look("model", "runtime"), "runtime", exit_code=69, limit_s=60),
             Check("model", self._look("model", "model"), "name", limit_s=60),
-            edgetpu("edge tpu", self._look("edgetpu", "connected"), "delegate_device"),
+            edgetpu("edge tpu", connected, "delegate_device", outside=True),
             edgetpu("libedgetpu", self._look("edgetpu", "library"), "delegate_library"),
             edgetpu("udev rules", self._look("edgetpu", "udev_rules"), "delegate_device"),
-            edgetpu("delegate probe", self._look("edgetpu", "probed"), "delegate", limit_s=90),
+            edgetpu("delegate probe", probed, "delegate", outside=True, limit_s=90),
         )
 
     def _look(self, subject: str, function: str) -> Callable[[System], Finding]:

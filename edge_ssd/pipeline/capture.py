@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from edge_ssd.pipeline.stats import Stats
 from edge_ssd.pipeline.worker import POLL_S
 from edge_ssd.sources.base import EndOfStream, Source
 from edge_ssd.types import Frame
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +70,9 @@ class Capture:
             self._open_source()
         except DeviceError as error:
             self._lose(error)
+        else:
+            if self.source.live:
+                log.info("%s: connected", self.source.name)
 
     def step(self) -> None:
         """Read one frame and queue it. Raises Closed at the end."""

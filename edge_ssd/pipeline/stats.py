@@ -17,14 +17,16 @@ WINDOW = 1000
 class Snapshot:
     """The counters so far, and the times of the last 1000 frames.
 
-    captured = dropped + inferred, once the pipeline has drained. published and failed count
-    results by publisher name; shed counts results that a full publisher queue discarded.
+    captured = dropped + inferred, once the pipeline has drained. detections: of all frames.
+    published and failed count results by publisher name; shed counts results that a full
+    publisher queue discarded.
     timing: medians, in milliseconds. age: from capture to detections, in milliseconds.
     """
 
     captured: int
     dropped: int
     inferred: int
+    detections: int
     published: dict[str, int]
     failed: dict[str, int]
     shed: dict[str, int]
@@ -62,6 +64,7 @@ class Stats:
         row = (timing.preprocess_ms, timing.inference_ms, timing.postprocess_ms, result.age_ms)
         with self._lock:
             self._recent.append(row)
+            self._counts["detections"] += len(result.detections)
 
     def snapshot(self) -> Snapshot:
         """Return everything as it is now."""
@@ -73,6 +76,7 @@ class Stats:
             captured=counts["captured"],
             dropped=counts["dropped"],
             inferred=counts["inferred"],
+            detections=counts["detections"],
             published=published,
             failed=failed,
             shed=shed,

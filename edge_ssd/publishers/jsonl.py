@@ -14,7 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from edge_ssd.checks import Check, Finding, System, Verdict, fail, ok, warn
+from edge_ssd.checks import Check, Finding, System, Verdict, fail, ok
 from edge_ssd.errors import Problem, PublishError
 from edge_ssd.files import may
 from edge_ssd.publishers.base import Publisher, PublisherOptions
@@ -45,15 +45,13 @@ class JsonLinesOptions(PublisherOptions):
         return JsonLinesPublisher(self)
 
     def checks(self) -> tuple[Check, ...]:
-        """Return whether the folder exists, this process may write there, and it has room."""
+        """Return whether the folder exists and this process may write there."""
         if self.path is None:
             return ()
         folder, access = partial(_folder, self.path), partial(_access, self.path)
-        room = partial(_room, self.path, self.max_bytes * (self.backups + 1))
         return (
             Check("outputs", folder, "path", exit_code=78, at_start=True),
             Check("outputs", access, "path", exit_code=78, at_start=True, rights=True),
-            Check("disk space", room, "path"),
         )
 
 
@@ -88,19 +86,6 @@ def _access(path: Path, system: System) -> Finding:
     if may(system.path(target), wanted) and not system.path(path).is_dir():
         return ok(f"{path} may be written by this user")
     return fail(f"{path} may not be written by this user", "choose a folder where it may")
-
-
-def _room(path: Path, wanted_bytes: int, system: System) -> Finding:
-    # A folder that systemd makes may not exist yet; Path.is_dir raises where one is hidden.
-    folders = map(system.path, path.parents)
-    free = system.free_bytes(next(filter(os.path.isdir, folders)))
-    evidence = f"{path.parent}: {free / 1e6:.0f} MB free"
-    if free >= wanted_bytes:
-        return ok(evidence)
-    return warn(
-        f"{evidence}, the files may grow to {wanted_bytes / 1e6:.0f} MB",
-        "make room, or lower max_bytes and backups of the publisher",
-    )
 
 
 class JsonLinesPublisher(Publisher):

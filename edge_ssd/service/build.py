@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_ssd.checks import System, start_problems
+from edge_ssd.checks import start_problems
 from edge_ssd.config import Config
 from edge_ssd.detector import Detector
 from edge_ssd.errors import ConfigError, ModelError, Problem
@@ -22,15 +22,12 @@ def pipeline(options: Config) -> Pipeline:
     except ModelError as error:
         problem = Problem(f"model.{error.option}", error.what, error.remedy)
         raise ConfigError([problem]) from None
-    check_publishers(options, rights=False)
     publishers = [Outlet(item.make(options.name), item.queue_size) for item in options.publishers]
     return Pipeline(options.make_source(), detector, publishers, options.stall_timeout_s)
 
 
-def check_publishers(options: Config, rights: bool = True) -> None:
-    """Raise ConfigError for what keeps a publisher from starting; see ``start_problems``."""
-    system, problems = System(), []
-    for index, section in enumerate(options.publishers):
-        problems += start_problems(f"publishers.{index}", section.checks(), system, rights)
+def check_start(options: Config, rights: bool = True) -> None:
+    """Raise ConfigError for what keeps a configuration from starting; see ``start_problems``."""
+    problems = start_problems(options.checks(), rights=rights)
     if problems:
         raise ConfigError(problems)

@@ -33,7 +33,7 @@ class Reloader:
         Raises ConfigError for what the next start would refuse, and then nothing has changed.
         """
         wanted = config.load(self.path)
-        build.check_publishers(wanted)
+        build.check_start(wanted)
         pipeline = self._pipeline
         postprocessor = pipeline.detector.postprocessor(wanted.postprocess)
         pipeline.postprocessing.postprocess = postprocessor

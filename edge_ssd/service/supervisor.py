@@ -11,13 +11,13 @@ from pathlib import Path
 from edge_ssd import config
 from edge_ssd.board import Sensors
 from edge_ssd.errors import ConfigError
+from edge_ssd.pipeline.lifecycle import stop_on_signals, wait_until_done
 from edge_ssd.pipeline.pipeline import Pipeline
-from edge_ssd.pipeline.publishing import check_delivered
-from edge_ssd.pipeline.worker import POLL_S
+from edge_ssd.pipeline.stats import Snapshot
 from edge_ssd.service import build, systemd
 from edge_ssd.service.governor import Governor
 from edge_ssd.service.reload import Reloader
-from edge_ssd.service.signals import hangups, stop_on_signals
+from edge_ssd.service.signals import hangups
 from edge_ssd.service.status import Status
 from edge_ssd.service.systemd import Manager
 from edge_ssd.service.watchdog import Watchdog
@@ -28,10 +28,10 @@ STATUS_S = 5.0
 """Seconds between two status lines; the governor looks at the board as often."""
 
 
-def serve(path: Path) -> None:
+def serve(path: Path) -> Snapshot:
     """Run the service that a configuration file describes, to its source's end or a signal.
 
-    Raises the error that ended it.
+    Returns the counters. Raises the error that ended it.
     """
     # The watchdog's SIGABRT, and a crash in a driver, then show where every thread was.
     faulthandler.enable()
@@ -40,8 +40,8 @@ def serve(path: Path) -> None:
         try:
             manager.status("loading the model")
             options = config.load(path)
+            build.check_start(options)
             pipeline = build.pipeline(options)
-            build.check_publishers(options)
             live = pipeline.capture.source.live
             governor = Governor(
                 options.governor, pipeline.capture.pace if live else None, Sensors().read
@@ -52,6 +52,7 @@ def serve(path: Path) -> None:
             manager.stopping(f"failed: {error}")
             raise
         manager.stopping(last_words)
+    return pipeline.stats.snapshot()
 
 
 class Supervisor:
@@ -89,14 +90,8 @@ class Supervisor:
         with stop_on_signals(self._request_stop) as received:
             self._manager.status("waiting for the first frame")
             self._pipeline.start()
-            while not self._pipeline.wait(POLL_S):
-                if received:
-                    self._pipeline.stop()
-                    break
-                self.tick()
+            wait_until_done(self._pipeline, received, self.tick)
         self._announce()
-        if not received:
-            check_delivered(self._pipeline.stats)
         # When systemd waited no longer for READY: what the service was waiting for.
         return "ended" if self._ready else f"ended; {self._status_line()}"
 

@@ -47,7 +47,7 @@ class VideoOptions(SourceOptions):
 
 
 class VideoSource(Source):
-    """The frames of one video file, BGR, with ``path`` set.
+    """The frames of one video file, BGR, with ``path`` and ``position_s`` set.
 
     They are turned upright as the file says (OpenCV 4.6 alone turns them the wrong way).
     Capture times are those of reading. A video that breaks off ends there, with one warning.
@@ -86,7 +86,10 @@ class VideoSource(Source):
         if image is None:
             raise EndOfStream
         number, self._number = self._number, self._number + 1
-        return Frame(image, PixelFormat.BGR, self.name, number, *capture_times(), str(self._path))
+        return Frame(
+            image, PixelFormat.BGR, self.name, number, *capture_times(), str(self._path),
+            position_s=self._position_ms / 1000,
+        )  # fmt: skip
 
     def close(self) -> None:
         """Close the file."""

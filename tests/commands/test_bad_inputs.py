@@ -121,8 +121,8 @@ DETECT: dict[str, tuple[Case, int, str]] = {
         FAILED,
         r"predicts 7 boxes .* manifest odd\.json",
     ),
-    "too few labels": (labels_of("a\nb\n"), FAILED, r"2 labels and the model 3 classes"),
-    "no labels in the file": (labels_of(""), FAILED, r"labels\.txt is empty"),
+    "too few labels": (labels_of("a\nb\n"), FAILED, r"2 labels do not fit the model's 3 classes"),
+    "no labels in the file": (labels_of(""), FAILED, r"labels\.txt: (it )?is empty"),
     "broken video": (input_of("a.mp4", b"\0" * 500), FAILED, r"a\.mp4"),
     "taken folder": (a_file_where_the_pictures_should_go, FAILED, r"taken cannot be made"),
     "threshold below zero": (
@@ -134,8 +134,8 @@ DETECT: dict[str, tuple[Case, int, str]] = {
     "recording to measure missing": (
         lambda f: ["bench", "--frames", f / "no.mp4"], FAILED, r"no\.mp4 does not exist",
     ),
-    "no input at all": (lambda _: ["detect"], USAGE, r"Missing argument"),
-    "unknown option": (lambda _: ["detect", "--fast"], USAGE, r"No such option"),
+    "no input at all": (lambda _: ["detect"], USAGE, r"missing argument"),
+    "unknown option": (lambda _: ["detect", "--fast"], USAGE, r"no such option"),
 }  # fmt: skip
 
 
@@ -145,8 +145,7 @@ def test_detect(case: Case, code: int, expected: str, folder: Path) -> None:
     finished = edge_ssd(*case(folder))
     assert finished.returncode == code, finished.stderr
     assert "Traceback" not in finished.stderr
-    line = finished.stderr if code == USAGE else one_line(finished)
-    assert re.search(expected, line), line
+    assert re.search(expected, one_line(finished)), finished.stderr
 
 
 def test_a_text_renamed_jpg_is_reported_skipped_and_the_rest_is_done(folder: Path) -> None:
@@ -321,7 +320,7 @@ def test_an_option_whose_file_this_user_may_not_see(case: str, secret: Path, fol
     for arguments in [*commands, *([record] if option.startswith("source") else [])]:
         code, line = refused(*arguments)
         assert code == BAD_CONFIG, line
-        assert line.startswith(f"{option}: ")
+        assert line.removeprefix(f"{config}: ").startswith(f"{option}: ")
         assert f"{path}" in line
         assert "Permission denied; let the user that runs this read " in line
 
@@ -436,8 +435,9 @@ def test_check_config_prints_every_problem_on_a_line_of_its_own(folder: Path) ->
     )  # fmt: skip
     finished = edge_ssd("check-config", config)
     assert finished.returncode == BAD_CONFIG
-    problems = {line.split(":")[0] for line in finished.stderr.splitlines()}
-    assert problems == {"source.path", "source.pth", "model.threads", "nmae"}
+    problems = {tuple(line.split(": ")[:2]) for line in finished.stderr.splitlines()}
+    options = ("source.path", "source.pth", "model.threads", "nmae")
+    assert problems == {(str(config), option) for option in options}
 
 
 def test_a_missing_config_file(tmp_path: Path) -> None:
@@ -514,12 +514,3 @@ def test_no_runtime_installed_is_a_sentence(folder: Path, tmp_path: Path) -> Non
     )  # fmt: skip
     assert finished.returncode == UNAVAILABLE
     assert "no TensorFlow Lite runtime is installed; pip install" in one_line(finished)
-
-
-def test_the_verbose_flag_shows_the_traceback_and_ends_alike(folder: Path) -> None:
-    finished = edge_ssd("--verbose", "check-config", folder / "no.yaml")
-    assert finished.returncode == BAD_CONFIG
-    finished = edge_ssd("--verbose", "run", "--config", folder / "no.yaml")
-    assert finished.returncode == BAD_CONFIG
-    assert "Traceback" in finished.stderr
-    assert finished.stderr.splitlines()[-1].startswith("error: ")

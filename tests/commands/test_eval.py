@@ -15,29 +15,25 @@ import termios
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
+from support import painted
 from support.command import command, edge_ssd, environment
-from support.tflite_builder import quantize
-from support.tflite_models import STOCK, raw_heads_model
+from support.painted import LABELS, SIZE, write_model
 
 from edge_ssd.errors import EdgeSsdError
 
 pytest.importorskip("pycocotools")
 
-SIZE, ANCHORS, COLUMNS = 48, 75, 4
 CAR, PERSON = 77, 5  # categories count as they like; class ids do not
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A network whose labels stand in its manifest, and one whose labels are turned round."""
-    names = ["person", "bicycle", "car"]
-    for name, labels in (("small", names), ("turned", names[::-1])):
-        model = raw_heads_model(ANCHORS, COLUMNS, input_shape=(1, SIZE, SIZE, 3))
-        (tmp_path / f"{name}.tflite").write_bytes(model)
-        digest = hashlib.sha256(model).hexdigest()
+    for name, labels in (("small", LABELS), ("turned", LABELS[::-1])):
+        model = tmp_path / f"{name}.tflite"
+        write_model(model)
+        digest = hashlib.sha256(model.read_bytes()).hexdigest()
         manifest = {"schema": 1, "file": {"sha256": digest}, "labels": labels}
         (tmp_path / f"{name}.json").write_text(json.dumps(manifest))
     (tmp_path / "pictures").mkdir()
@@ -45,14 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def paint(folder: Path, name: str, score: float) -> None:
-    """Save a picture whose numbers are the heads: anchor 40 of class 2 (car) has this score."""
-    boxes = np.full((ANCHORS, 4), quantize(np.zeros(1), STOCK.image)[0], np.uint8)
-    scores = np.full((ANCHORS, COLUMNS), quantize(np.zeros(1), STOCK.image)[0], np.uint8)
-    scores[40, 3] = quantize(np.array([score]), STOCK.image)[0]
-    numbers = np.full(SIZE * SIZE * 3, 128, np.uint8)
-    heads = np.concatenate([boxes.ravel(), scores.ravel()])
-    numbers[: len(heads)] = heads
-    cv2.imwrite(str(folder / "pictures" / name), numbers.reshape(SIZE, SIZE, 3)[..., ::-1])
+    painted.paint(folder / "pictures" / name, score)
 
 
 def car_box(folder: Path) -> list[float]:
@@ -109,7 +98,7 @@ def test_a_picture_without_boxes_is_background_and_one_not_listed_is_not(folder:
     paint(folder, "background.png", 0.9)
     only = run(folder, coco(["a.png"], [car(0, box)]), "--json")
     assert json.loads(only.stdout)["summary"]["AP"] == pytest.approx(1)
-    assert "1 picture is not in the annotations and not looked at: background.png" in only.stderr
+    assert "1 image is not in the annotations and ignored: background.png" in only.stderr
     both = run(folder, coco(["a.png", "background.png"], [car(0, box)]), "--json")
     assert json.loads(both.stdout)["summary"]["AP"] == pytest.approx(0.5, abs=0.001)
     assert both.stderr == ""
@@ -124,7 +113,7 @@ def test_pictures_that_are_missing_or_broken_are_named_and_not_counted(folder: P
     report = json.loads(finished.stdout)
     assert (report["images"], report["missing"]) == (1, ["broken.png", "gone.png"])
     assert report["summary"]["AP"] == pytest.approx(1)
-    assert "1 annotated picture is missing and not counted: gone.png" in finished.stderr
+    assert "1 annotated image is missing and not counted: gone.png" in finished.stderr
     assert "broken.png: not an image" in finished.stderr
 
 
@@ -221,14 +210,14 @@ RESIZED = GOOD | {"images": [{"id": 0, "file_name": "a.png", "width": 640, "heig
         (GOOD | {"annotations": []}, "annotations: List should have at least 1 item"),
         (coco(["a.png"], [car(9, [1, 2, 3, 4])]), "annotations.0 is of image 9, which is not"),
         (coco(["a.png"], [car(0, [1, 2, 3, 4]) | {"category_id": 3}]), "is of category 3, which"),
-        (coco(["a.png"], [car(0, [1, 2, 3, 4]) | {"iscrowd": 1}]), "there are crowds alone"),
+        (coco(["a.png"], [car(0, [1, 2, 3, 4]) | {"iscrowd": 1}]), "every box is a crowd"),
         (GOOD | {"images": GOOD["images"] * 2}, "two images, or two categories, have the same id"),
         (coco(["a.png", "./a.png"], [car(0, [1, 2, 3, 4])]), "2 images have the same file_name, a"),
         (coco(["a.png"], [car(0, [1, 2, -3, 4])]), "annotations.0.bbox.2: Input should be greater"),
         (coco(["a.png"], [car(0, [1, 2, 3, -4])]), "annotations.0.bbox.3: Input should be greater"),
-        (coco(["b.png"], [car(0, [1, 2, 3, 4])]), "has none of 1 annotated picture, such as"),
+        (coco(["b.png"], [car(0, [1, 2, 3, 4])]), "has none of 1 annotated image, such as"),
         (STRANGE, "the annotations have boxes of zebra, and small knows person, bicycle, car; "),
-        (RESIZED, "a.png is 48x48 pixels and was annotated with 640x480; give the pictures that"),
+        (RESIZED, "a.png is 48x48 pixels and was annotated with 640x480; give the images that"),
     ],
 )
 def test_what_cannot_be_scored_is_one_line(folder: Path, annotations: object, problem: str) -> None:
@@ -286,5 +275,5 @@ def test_progress_is_shown_at_a_terminal_and_ctrl_c_ends_it(folder: Path) -> Non
     os.set_blocking(master, False)
     rest = os.read(master, 1 << 16)
     os.close(master)
-    assert (process.returncode, stdout) == (1, "")
-    assert b"error: interrupted before every picture was evaluated" in rest
+    assert (process.returncode, stdout) == (130, "")
+    assert b"error: interrupted before every image was evaluated" in rest

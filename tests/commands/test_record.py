@@ -17,7 +17,7 @@ from support.command import command, edge_ssd, environment
 from support.waiting import wait_for
 
 from edge_ssd import config
-from edge_ssd.commands.record import Recording, record
+from edge_ssd.commands.record.recording import Recording, record
 from edge_ssd.errors import DeviceError, PublishError
 from edge_ssd.pixels import interleaved
 from edge_ssd.sources.images import read_image
@@ -99,7 +99,7 @@ def test_each_frame_has_its_number_and_time(tmp_path: Path) -> None:
 
 
 def test_the_publishers_stay_out_of_it(tmp_path: Path) -> None:
-    """A replay must not reach the broker of the house."""
+    """A replay must not reach the broker."""
     source = {"type": "synthetic", "live": False}
     publishers = [{"type": "mqtt", "host": "broker.local"}]
     options = config.parse({"source": source, "publishers": publishers})

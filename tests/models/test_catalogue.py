@@ -144,16 +144,21 @@ def test_the_list_says_what_is_where(bundle: Path, tmp_path: Path) -> None:
     assert (listed[name]["path"], listed[name]["labels"]) == (str(path), ["person"])
     assert listed[f"{name}_postprocess"]["path"] is None
     assert "Coral publishes no sha256" in listed[f"{name}_postprocess"]["notes"]
-    first, *rows = CliRunner().invoke(main, ["models", "list"]).stdout.splitlines()
-    assert re.match(r"small_ssd +bundled ", first)
-    assert re.match(rf"{name} +pulled .* Apache-2\.0", rows[0])
+    header, first, _, second, *_ = CliRunner().invoke(main, ["models", "list"]).stdout.splitlines()
+    assert header.split() == ["name", "state", "size", "licence"]
+    assert re.match(r"  small_ssd +bundled ", first)
+    assert re.match(rf"  {name} +pulled .* Apache-2\.0", second)
 
 
 def rows(*arguments: str) -> dict[str, str]:
-    """The lines of the list, by name; nothing is wrong as a whole."""
+    """The two lines of each model, as one, by name; nothing is wrong as a whole."""
     done = CliRunner().invoke(main, ["models", "list", *arguments])
     assert done.exit_code == 0, done.output
-    return {line.split()[0]: line for line in done.stdout.splitlines()}
+    lines = [line.strip("* ") for line in done.stdout.splitlines()[1:-1]]
+    return {
+        line.split()[0]: f"{line} {text}"
+        for line, text in zip(lines[::2], lines[1::2], strict=True)
+    }
 
 
 @pytest.mark.parametrize(

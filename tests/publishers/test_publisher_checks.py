@@ -38,8 +38,8 @@ def look(options: PublisherOptions, name: str, system: System | None = None) -> 
 
 
 def at_start(path: str, machine: FakeMachine, **only: bool) -> list[str]:
-    checks = JsonLinesOptions(path=Path(path)).checks()
-    return [str(problem) for problem in start_problems("p", checks, machine.system(), **only)]
+    checks = [check.below("p") for check in JsonLinesOptions(path=Path(path)).checks()]
+    return [str(problem) for problem in start_problems(checks, machine.system(), **only)]
 
 
 def test_standard_output_needs_nothing() -> None:
@@ -88,19 +88,6 @@ def test_a_folder_that_systemd_makes_at_the_start_may_be_missing(machine: FakeMa
     assert at_start("/run/egde-ssd/a", machine, rights=False)
 
 
-@pytest.mark.parametrize(("free", "verdict"), [(5 * 10**7, Verdict.OK), (10**7, Verdict.WARN)])
-def test_there_must_be_room_for_the_file_and_its_backups(
-    machine: FakeMachine, free: int, verdict: Verdict
-) -> None:
-    """A file of 10 MB with 3 backups takes 40; the folder is made when the service starts."""
-    (machine.root / "run").mkdir()
-    machine.changes = {"free_bytes": lambda path: free if path.name == "run" else 0}
-    options = JsonLinesOptions(path=Path("/run/edge-ssd/a.jsonl"))
-    (found,) = look(options, "disk space", machine.system())
-    assert found.verdict is verdict
-    assert found.evidence.startswith(f"/run/edge-ssd: {free / 1e6:.0f} MB free")
-
-
 def test_the_broker_must_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -135,11 +122,12 @@ def test_a_secret_that_cannot_be_read_stops_the_service_and_is_not_judged_for_an
     options: dict[str, Any], option: str, problem: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    checks = MqttOptions.model_validate({"host": "h", **options}).checks()
-    (found,) = start_problems("publishers.0", checks, System())
+    section = MqttOptions.model_validate({"host": "h", **options})
+    checks = [check.below("publishers.0") for check in section.checks()]
+    (found,) = start_problems(checks)
     assert str(found).startswith(f"publishers.0.{option}: {problem}")
     assert found.remedy
-    assert not start_problems("publishers.0", checks, System(), rights=False)
+    assert not start_problems(checks, rights=False)
 
 
 def test_secrets_that_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from support.command import edge_ssd, start
 from support.mjpeg_server import MjpegCamera, number_of
 
 from edge_ssd import config
-from edge_ssd.commands.record import record
+from edge_ssd.commands.record.recording import record
 from edge_ssd.errors import ConfigError, DeviceError
 from edge_ssd.sources.base import Source
 from edge_ssd.types import Frame

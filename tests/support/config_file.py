@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-from test_cli import SIZE, painted
 
+from support.painted import SIZE, painted
 from support.tflite_models import raw_heads_model
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,20 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edge_ssd.commands.doctor.check import Finding, Situation, System
-from edge_ssd.commands.doctor.checks import CHECKS
-from edge_ssd.commands.doctor.runner import judge
-from edge_ssd.config import parse
+from edge_ssd.checks import System
 
-SYNTHETIC = {"type": "synthetic"}
 UNIT = {
     "Id": "edge-ssd.service", "LoadState": "loaded", "ActiveState": "active",
     "SubState": "running", "UnitFileState": "enabled", "Result": "success",
     "ExecMainCode": "1", "ExecMainStatus": "0", "NRestarts": "0", "User": "edge-ssd",
     "SupplementaryGroups": "video render plugdev",
 }  # fmt: skip
-TEMPLATE = Path(__file__).parents[2] / "systemd/edge-ssd@.service"
-SHIPPED = TEMPLATE.read_text().replace("edge-ssd-%i", "edge-ssd")
 GROUPS = "root:x:0:\nvideo:x:44:\nrender:x:105:\nplugdev:x:46:\n"
 
 
@@ -52,19 +45,6 @@ class FakeMachine:
         lines = [f"{name}={value}" for name, value in (UNIT | changes).items()]
         self.answers["systemctl"] = "\n".join(lines) + "\n"
 
-    def sandbox(self, **changes: object) -> None:
-        """Run systemd, which tells of the shipped unit over D-Bus as `busctl` prints it."""
-        if "systemctl" not in self.answers:
-            self.unit()
-        lines = [line.split("=", 1) for line in SHIPPED.splitlines() if "=" in line]
-        told: dict[str, object] = {"User": "edge-ssd"}
-        told |= {name: value for name, value in lines if name in ("ProtectSystem", "ProtectHome")}
-        told |= {name: value == "yes" for name, value in lines if name == "PrivateTmp"}
-        lists = ("ReadWritePaths", "RuntimeDirectory", "SupplementaryGroups")
-        told |= {name: value.split() for name, value in lines if name in lists}
-        data = {name: {"type": "v", "data": value} for name, value in (told | changes).items()}
-        self.answers["busctl"] = json.dumps({"type": "a{sv}", "data": [data]})
-
     def stick(self, usb_id: str = "18d1:9302", speed: int = 5000) -> Path:
         """Plug an Edge TPU in; return its device file."""
         vendor, product = usb_id.split(":")
@@ -83,22 +63,11 @@ class FakeMachine:
             uid=0,
             groups=frozenset(),
             vcgencmd=None,
-            run=lambda program, *_: self.answers.get(program),
+            run=lambda program, *_, **__: self.answers.get(program),
             free_bytes=lambda _: 10**10,
             synchronised=lambda: True,
         )
         return dataclasses.replace(plain, **self.changes)
-
-    def situation(self, source: dict[str, Any] | None = None, **sections: Any) -> Situation:
-        """Return it with a configuration of this source; without a source, with none."""
-        config = parse({"source": source, **sections}) if source else None
-        return Situation(self.system(), Path("edge-ssd.yaml") if source else None, config)
-
-
-def look(name: str, situation: Situation) -> Finding:
-    """Run one check of the doctor, in this process."""
-    (check,) = (check for check in CHECKS if check.name == name)
-    return judge(check, situation)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The command that measures."""
+"""``edge-ssd bench``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_ssd.commands.options import json_option, model_option, path_argument, reports_errors
+from edge_ssd.commands.options import (
+    json_option,
+    model_option,
+    path_argument,
+    runtime_option,
+    threads_option,
+)
 from edge_ssd.wording import counted
 
 if TYPE_CHECKING:
@@ -16,19 +22,20 @@ if TYPE_CHECKING:
 
 @click.command()
 @model_option
-@click.option("--frames", type=path_argument, help="A video or folder; else moving shapes.")
-@click.option("--count", type=click.IntRange(2), default=100, show_default=True, help="Frames.")
-@click.option("--threads", type=click.IntRange(1), help="Inference threads [default: one a CPU].")
+@click.option("--frames", type=path_argument, metavar="PATH",
+              help="A video or a folder of images [default: moving shapes].")  # fmt: skip
+@click.option("--count", type=click.IntRange(2), default=100, show_default=True,
+              help="Maximum number of frames.")  # fmt: skip
+@threads_option
+@runtime_option
 @json_option
-@reports_errors
-def bench(model: str, frames: Path | None, count: int, threads: int | None, as_json: bool) -> None:
-    """Measure the network, each stage and the whole pipeline on this machine."""
+def bench(
+    model: str, frames: Path | None, count: int, threads: int | None, runtime: str, as_json: bool
+) -> None:
+    """Measure the model, each stage and the whole pipeline."""
     from edge_ssd.commands.bench.measuring import measure, options
-    from edge_ssd.sources.images import check_readable
 
-    if frames:
-        check_readable(frames)
-    report = measure(options(model, frames, count, threads), count)
+    report = measure(options(model, frames, count, threads, runtime), count)
     click.echo(report.as_json() if as_json else _table(report))
 
 

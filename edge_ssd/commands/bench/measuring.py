@@ -1,4 +1,4 @@
-"""Measure on this machine: the bare network, each stage, the whole pipeline, memory, start.
+"""Measure on this machine: the bare model, each stage, the whole pipeline, memory, start.
 
 What is compared is interleaved in one run and medians are taken, so that a machine whose
 speed drifts still gives true ratios.
@@ -12,7 +12,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -26,10 +25,11 @@ from edge_ssd.detector import Detector
 from edge_ssd.errors import InputError, PipelineError
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.inference.runtime import Interpreter, clamp_threads, load_interpreter
-from edge_ssd.pipeline.pipeline import Outlet, Pipeline
-from edge_ssd.publishers.base import Publisher
+from edge_ssd.models import catalogue
+from edge_ssd.pipeline.measuring import moving_shapes, pipeline_fps
 from edge_ssd.sources.base import frames
-from edge_ssd.types import Frame, FrameResult, Geometry, Timing
+from edge_ssd.sources.images import check_readable
+from edge_ssd.types import Frame, Geometry, Timing
 
 ROUNDS = 5
 THRESHOLDS = (0.5, 0.05, 0.01)
@@ -63,45 +63,22 @@ class Report:
         return json.dumps(asdict(self))
 
 
-class _Collector(Publisher):
-    """Keeps when each result was ready, and is complete once there are enough."""
-
-    name = "bench"
-
-    def __init__(self, wanted: int) -> None:
-        self.finished_ns: list[int] = []
-        self.complete = threading.Event()
-        self._wanted = wanted
-
-    def publish(self, result: FrameResult) -> None:
-        self.finished_ns.append(result.finished_ns)
-        if len(self.finished_ns) == self._wanted:
-            self.complete.set()
-
-    def close(self) -> None:
-        self.complete.set()
-
-
-def options(model: str, recording: Path | None, count: int, threads: int | None) -> Config:
+def options(
+    model: str, recording: Path | None, count: int, threads: int | None, runtime: str
+) -> Config:
     """Return a configuration to measure: a video or folder, or else moving shapes.
 
-    Raises InputError when there is no such file.
+    Raises InputError when this user may not read the recording, ModelError.
     """
-    source = moving_shapes(count)
+    source: dict[str, Any] = moving_shapes(count)
     if recording:
-        if not recording.exists():
-            raise InputError(f"{recording} does not exist", "give a video or a folder of pictures")
+        check_readable(recording)
         kind = "images" if recording.is_dir() else "video"
         source = {"type": kind, "path": str(recording.resolve())}
-    return parse({"source": source, "model": {"name": model, "threads": threads}})
-
-
-def moving_shapes(count: int, **size: int) -> dict[str, Any]:
-    """Return the section of a source of so many frames of moving shapes, as fast as taken.
-
-    size: width and height in pixels.
-    """
-    return {"type": "synthetic", "live": False, "fps": None, "frame_limit": count} | size
+    # Absolute: the configuration is written to another folder for a run of its own.
+    name = str(catalogue.find(model).absolute())
+    run = {"name": name, "threads": threads, "runtime": runtime}
+    return parse({"source": source, "model": run})
 
 
 def measure(options: Config, count: int = 100) -> Report:
@@ -116,7 +93,7 @@ def measure(options: Config, count: int = 100) -> Report:
     bare_ms, fps, stages = [], [], []
     for _ in range(ROUNDS):
         bare_ms.append(_bare_ms(detector, found))
-        speed, timing = pipeline_fps(options, detector, found)
+        speed, timing = pipeline_fps(options.make_source(), detector, found)
         fps.append(speed)
         stages.append(timing)
     start_ms, memory_mb = _service(options)
@@ -148,21 +125,6 @@ def _bare_ms(detector: Detector, count: int) -> float:
     return (time.perf_counter() - begun) / count * 1e3
 
 
-def pipeline_fps(options: Config, detector: Detector, count: int) -> tuple[float, Timing]:
-    """Return frames a second of the whole pipeline, and its mean times a stage.
-
-    Counted from the first result to the last of ``count``, which the source must have.
-    """
-    collector = _Collector(count)
-    pipeline = Pipeline(options.make_source(), detector, [Outlet(collector)])
-    pipeline.start()
-    collector.complete.wait()
-    pipeline.stop()
-    finished = collector.finished_ns
-    seconds = (finished[-1] - finished[0]) / 1e9
-    return (len(finished) - 1) / seconds, pipeline.stats.snapshot().timing
-
-
 def _postprocess_ms(options: Config, detector: Detector, count: int) -> dict[str, float]:
     """Median time to postprocess the heads of these frames, by score threshold, interleaved."""
     candidates = {
@@ -177,7 +139,7 @@ def _postprocess_ms(options: Config, detector: Detector, count: int) -> dict[str
         detector.backend.set_frame(frame)
         heads.append(detector.backend.invoke())
     for number, each in enumerate(heads):
-        fresh = copy.deepcopy(each)  # just handed over, as the postprocessing thread gets them
+        fresh = copy.deepcopy(each)  # not in the cache yet, as the postprocessing thread gets them
         for turn in range(len(THRESHOLDS)):
             threshold = THRESHOLDS[(number + turn) % len(THRESHOLDS)]
             postprocess = partial(candidates[threshold], fresh, Geometry())
@@ -186,7 +148,7 @@ def _postprocess_ms(options: Config, detector: Detector, count: int) -> dict[str
 
 
 def _op_ms(options: Config, detector: Detector, count: int) -> float | None:
-    """Median cost of the model's own op: the network with it minus without, frame by frame."""
+    """Median time of the model's own op: an inference with it minus one without, per frame."""
     backend = detector.backend
     if backend.spec.content is None:
         return None
@@ -217,13 +179,17 @@ def _milliseconds(call: Callable[[], object]) -> float:
 def _service(options: Config) -> tuple[float, float]:
     """Milliseconds to the first line, and peak megabytes, of an ``edge-ssd run`` of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "bench.yaml")
+        path, log = Path(folder, "bench.yaml"), Path(folder, "stderr")
         path.write_text(options.model_dump_json(), "utf-8")
         begun = time.perf_counter()
         command = [sys.executable, "-m", "edge_ssd", "run", "--config", str(path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        with (
+            log.open("wb") as stderr,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as process,
+        ):
             if process.stdout is None or not process.stdout.readline():
-                raise PipelineError("edge-ssd run printed no result", "see its error above")
+                said = log.read_text("utf-8", "replace").strip().rpartition("\n")[2]
+                raise PipelineError(f"edge-ssd run printed no result: {said}")
             start_ms = (time.perf_counter() - begun) * 1e3
             peak_mb = 0.0
             for _ in process.stdout:

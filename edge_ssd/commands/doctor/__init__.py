@@ -18,12 +18,15 @@ from edge_ssd.commands.options import json_option, path_argument
 )  # fmt: skip
 @json_option
 def doctor(path: Path | None, as_json: bool) -> None:
-    """Check the machine, its devices and a configuration: exit 0 when the service would run."""
-    from edge_ssd.commands.doctor import report, runner
-    from edge_ssd.commands.doctor.checks import CHECKS
+    """Check the machine, its devices and a configuration.
+
+    Exits with 0 when the service is ready to run.
+    """
+    from edge_ssd.checks import System
+    from edge_ssd.commands.doctor import report, runner, table
 
     width, examined = shutil.get_terminal_size().columns, []
-    for one in runner.examine(CHECKS, runner.situation(path)):
+    for one in table.rows(path, System()):
         examined.append(one)
         if not as_json:
             click.echo(report.row(one, width))

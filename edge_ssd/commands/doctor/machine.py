@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from importlib import import_module
 
-from edge_ssd.commands.doctor.check import Finding, Situation, fail, ok, skipped, warn
+from edge_ssd.checks import Check, Finding, System, fail, ok, skipped, warn
 
 _LAST_PYTHON = {"x86_64": (3, 14), "aarch64": (3, 14), "armv7l": (3, 11)}
 _ARM = ("aarch64", "armv7l", "armv6l")
 
 
-def python(situation: Situation) -> Finding:
+def python(system: System) -> Finding:
     """A TensorFlow Lite runtime is published for this Python on this processor."""
-    system = situation.system
     last = _LAST_PYTHON.get(system.machine)
     evidence = f"Python {_dotted(system.python)} on {system.machine}"
     if last is None:
@@ -29,25 +28,25 @@ def python(situation: Situation) -> Finding:
     return ok(evidence)
 
 
-def processor(situation: Situation) -> Finding:
-    """The processor has the instructions that int8 networks need, and those that make them fast."""
-    arm = situation.system.machine in _ARM
-    has = _features(situation.system.read("/proc/cpuinfo"), "Features" if arm else "flags")
+def processor(system: System) -> Finding:
+    """The processor has the instructions that int8 models need, and those that make them fast."""
+    arm = system.machine in _ARM
+    has = _features(system.read("/proc/cpuinfo"), "Features" if arm else "flags")
     if not has:
-        return skipped("/proc/cpuinfo tells nothing of such a processor; emulated?")
+        return skipped("/proc/cpuinfo does not list this processor's features; emulated?")
     if arm and not has & {"neon", "asimd"}:
         return fail("no NEON, which every runtime needs", "use a Raspberry Pi 2 or newer")
     wanted = {"asimddp"} if arm else {"avx512_vnni", "avx_vnni"}
     if has & wanted:
         return ok(f"int8 dot product ({', '.join(sorted(has & wanted))})")
-    older = "every Pi before the Pi 5 is so" if arm else "AVX2" if "avx2" in has else "nor AVX2"
+    older = "as on every Pi before the Pi 5" if arm else "AVX2" if "avx2" in has else "nor AVX2"
     return warn(
         f"no int8 dot product, {' or '.join(sorted(wanted))} ({older}): int8 models gain less",
         "nothing to repair; `edge-ssd bench` measures the speed",
     )
 
 
-def numpy(_situation: Situation) -> Finding:
+def numpy(_system: System) -> Finding:
     """numpy can be imported and computes."""
     try:
         np = import_module("numpy")
@@ -68,3 +67,10 @@ def _features(cpuinfo: str, key: str) -> set[str]:
 
 def _dotted(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
+
+
+CHECKS = (
+    Check("python", python, exit_code=69),
+    Check("processor", processor, exit_code=69),
+    Check("numpy", numpy, exit_code=69),
+)

@@ -1,56 +1,51 @@
-"""The systemd units that run the program."""
+"""The systemd units that run the program, and the groups they need."""
 
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
 
-from edge_ssd.commands.doctor.check import (
-    Finding,
-    Situation,
-    Verdict,
-    fail,
-    ok,
-    skipped,
-    warn,
-)
+from edge_ssd.checks import Check, Finding, System, Verdict, fail, ok, skipped, warn
 from edge_ssd.units import SINGLE, groups, units
+from edge_ssd.wording import counted
 
 _CONFIGS = Path("/etc/edge-ssd")
+_CAMERA_GROUP = "video"
 # Of ExecMainCode, as in waitid(2): CLD_KILLED and CLD_DUMPED; the status is a signal then.
 _BY_SIGNAL = ("2", "3")
 _STARTS = ("enabled", "enabled-runtime", "static")
 
 
-def unit_of(situation: Situation) -> str:
-    """Return the name of the unit that reads the configuration; empty where none does."""
-    path = situation.path
+def checks(path: Path | None, uses_camera: bool) -> tuple[Check, ...]:
+    """Return the checks of the units; path: the configuration, uses_camera: by a device file."""
+    return (
+        Check("camera group", camera_group, required=uses_camera, exit_code=69),
+        Check("service", partial(service, path)),
+    )
+
+
+def unit_of(path: Path | None, system: System) -> str:
+    """Return the name of the unit that reads a configuration; empty where none does."""
     if path is None:
         return SINGLE
-    if path.absolute().parent != situation.system.path(_CONFIGS) or path.suffix != ".yaml":
+    if path.absolute().parent != system.path(_CONFIGS) or path.suffix != ".yaml":
         return ""
     return SINGLE if path.stem == "edge-ssd" else f"edge-ssd@{path.stem}.service"
 
 
-def installed_unit(situation: Situation) -> str:
-    """Return the unit that reads the configuration; empty where systemd knows none."""
-    own = unit_of(situation)
-    return own if own and any(unit["Id"] == own for unit in units(situation.system, own)) else ""
-
-
-def service(situation: Situation) -> Finding:
+def service(path: Path | None, system: System) -> Finding:
     """The configuration's unit can start, is enabled, runs, and needs no restarts.
 
-    Other cameras' units do not decide: what troubles them is a warning.
+    Problems of other cameras' units are warnings.
     """
-    system, own = situation.system, unit_of(situation)
+    own = unit_of(path, system)
     if not system.exists("/run/systemd/system"):
         return skipped("systemd does not run here: start `edge-ssd run --config FILE` yourself")
     found = _in_use(units(system, *filter(None, [own])), own)
     if not found:
         return skipped("not installed as a service: deploy/install.sh does that")
-    evidence = "; ".join(map(_state, found))
-    known = groups(system)
+    evidence, known = "; ".join(map(_state, found)), groups(system)
     found.sort(key=lambda unit: unit["Id"] != own)
     troubles = [
         trouble if unit["Id"] == own else warn(trouble.evidence, trouble.remedy)
@@ -59,6 +54,31 @@ def service(situation: Situation) -> Finding:
     ]
     failures = [trouble for trouble in troubles if trouble.verdict is Verdict.FAIL]
     return next(iter([*failures, *troubles]), ok(evidence))
+
+
+def camera_group(system: System) -> Finding:
+    """The users that run the program are in the group that owns cameras."""
+    gid = groups(system).get(_CAMERA_GROUP)
+    if gid is None:
+        return fail(
+            f"there is no group {_CAMERA_GROUP}: systemd cannot start the service (216/GROUP)",
+            f"sudo groupadd --system {_CAMERA_GROUP}, or install udev",
+        )
+    services = units(system)
+    for unit in services:
+        member = _CAMERA_GROUP in unit.get("SupplementaryGroups", "").split()
+        if not member and unit.get("User", "") not in ("", "root"):
+            return fail(
+                f"{unit['Id']} runs without the group {_CAMERA_GROUP}",
+                f"give the unit SupplementaryGroups={_CAMERA_GROUP}",
+            )
+    if not system.is_root and gid not in system.groups:
+        return fail(
+            f"this user is not in the group {_CAMERA_GROUP}",
+            f"sudo usermod -aG {_CAMERA_GROUP} $USER, and log in again",
+        )
+    who = "root needs no group" if system.is_root else f"this user is in {_CAMERA_GROUP}"
+    return ok(f"{who}, the service is in {_CAMERA_GROUP}" if services else who)
 
 
 def _in_use(found: list[dict[str, str]], own: str) -> list[dict[str, str]]:
@@ -75,7 +95,7 @@ def _in_use(found: list[dict[str, str]], own: str) -> list[dict[str, str]]:
 
 
 def _trouble(unit: dict[str, str], evidence: str, known: dict[str, int]) -> Finding | None:
-    name, why = unit["Id"], f"journalctl -u {unit['Id']} -p warning tells why"
+    name, why = unit["Id"], f"journalctl -u {unit['Id']} -p warning shows why"
     missing = [group for group in unit.get("SupplementaryGroups", "").split() if group not in known]
     if missing:
         return fail(
@@ -92,8 +112,8 @@ def _trouble(unit: dict[str, str], evidence: str, known: dict[str, int]) -> Find
 def _unready(unit: dict[str, str], evidence: str) -> Finding | None:
     name = unit["Id"]
     if unit["ActiveState"] == "activating":
-        waits = unit.get("StatusText") or "it has inferred no frame yet"
-        return warn(f"{evidence}; {waits}", "wait, or mend what it waits for")
+        waits = unit.get("StatusText") or "no frame inferred yet"
+        return warn(f"{evidence}; {waits}", "wait, or fix the cause")
     if unit["ActiveState"] not in ("active", "reloading"):
         return warn(evidence, f"sudo systemctl enable --now {name}")
     if unit.get("UnitFileState") not in _STARTS:
@@ -110,7 +130,6 @@ def _state(unit: dict[str, str]) -> str:
         parts.append(f"last ended by {signal.Signals(int(status)).name}")
     elif status != "0":
         parts.append(f"last exit status {status}")
-    restarts = unit.get("NRestarts", "0")
-    if restarts != "0":
-        parts.append(f"{restarts} restart{'s' if restarts != '1' else ''}")
+    restarts = int(unit.get("NRestarts", "0"))
+    parts += [counted(restarts, "restart")] if restarts else []
     return f"{unit['Id']}: {', '.join(filter(None, parts))}"

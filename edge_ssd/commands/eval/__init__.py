@@ -1,4 +1,4 @@
-"""The command that says how good a model is."""
+"""``edge-ssd eval``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_ssd.commands.options import (
+    complete_model,
     json_option,
+    labels_option,
     model_option,
     not_nan,
     path_argument,
-    reports_errors,
+    runtime_option,
+    threads_option,
 )
 from edge_ssd.wording import counted
 
@@ -41,16 +44,18 @@ LINES = (
 
 @click.command("eval")
 @click.option("--images", "folder", required=True, type=path_argument, metavar="DIR",
-              help="The folder of the annotated pictures.")  # fmt: skip
+              help="The folder of the annotated images.")  # fmt: skip
 @click.option("--annotations", "path", required=True, type=path_argument, metavar="FILE",
               help="COCO's, such as instances_val2017.json.")  # fmt: skip
 @model_option
-@click.option("--compare", metavar="NAME|FILE", help="Another model, shown beside it.")
-@click.option("--labels", type=path_argument, help="The models' labels: text, one a line.")
+@click.option("--compare", metavar="NAME|FILE", shell_complete=complete_model,
+              help="Another model, shown in the next column.")  # fmt: skip
+@labels_option
 @click.option("--fail-under", type=click.FloatRange(0, 1), callback=not_nan, default=0.0,
               metavar="MAP", help="Exit 1 when the model's mAP is below this.")  # fmt: skip
+@threads_option
+@runtime_option
 @json_option
-@reports_errors
 def evaluate(
     folder: Path,
     path: Path,
@@ -58,15 +63,18 @@ def evaluate(
     compare: str | None,
     labels: Path | None,
     fail_under: float,
+    threads: int | None,
+    runtime: str,
     as_json: bool,
 ) -> None:
-    """Score a model on annotated pictures: COCO mAP of the whole deployed path."""
+    """Measure a model's COCO mAP on annotated images."""
     from edge_ssd.commands.eval.annotations import read_annotations
     from edge_ssd.commands.eval.evaluate import evaluate as scored
     from edge_ssd.errors import ModelError
     from edge_ssd.inference.options import ModelOptions
 
-    models = [ModelOptions(name=name, labels=labels) for name in (model, compare) if name]
+    run = {"labels": labels, "threads": threads, "runtime": runtime}
+    models = [ModelOptions.model_validate({"name": n, **run}) for n in (model, compare) if n]
     reports = scored(models, folder, read_annotations(path))
     click.echo(_as_json(reports) if as_json else "\n".join(_table(reports)))
     reached = reports[0].score.summary["AP"] or 0.0

@@ -46,7 +46,7 @@ class Category(BaseModel):
 
 
 class Annotations(BaseModel):
-    """A COCO annotation file: which pictures there are, and what is to be found in them."""
+    """A COCO annotation file: which images there are, and the boxes in them."""
 
     images: list[Image] = Field(min_length=1)
     annotations: list[Box] = Field(min_length=1)
@@ -133,5 +133,5 @@ def _stray_box(read: Annotations) -> str | None:
         if box.category_id not in categories:
             return f"annotations.{index} is of category {box.category_id}, which is not listed"
     if all(box.iscrowd for box in read.annotations):
-        return "there are crowds alone, and no box that could be found"
+        return "every box is a crowd, and none a single object"
     return None

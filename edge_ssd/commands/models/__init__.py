@@ -1,45 +1,57 @@
-"""The model workshop's commands."""
+"""``edge-ssd models``: work on model files."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from edge_ssd.commands.options import json_option, path_argument, reports_errors
+from edge_ssd import DEFAULT_MODEL
+from edge_ssd.commands.options import complete_model, json_option, path_argument
+
+model_argument = click.argument("model", metavar="NAME|FILE", shell_complete=complete_model)
 
 
 @click.group()
 def models() -> None:
-    """The models this program knows."""
+    """List, inspect, download and prepare models."""
 
 
 @models.command("list")
 @json_option
-@reports_errors
 def list_models(as_json: bool) -> None:
-    """List the models that come with the package, those pulled, and those to be had."""
+    """List bundled, downloaded and available models."""
     from edge_ssd.workshop.listing import listing
 
     listed = listing()
-    if as_json:
-        click.echo(json.dumps(listed))
-        return
+    click.echo(json.dumps(listed) if as_json else "\n".join(_table(listed)))
+
+
+def _table(listed: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield two lines for each model: what fits 80 columns, and its description."""
     width = max(map(len, listed))
+    yield f"  {'name':<{width}}  {'state':<9}  {'size':>7}  licence"
     for name, entry in listed.items():
         size = entry["file"]["size"]
         megabytes = f"{size / 1e6:.1f} MB" if size else "? MB"
-        row = f"{name:<{width}}  {entry['state']:<9}  {megabytes:>7}  {entry.get('licence', '?')}"
-        click.echo(f"{row}  {entry['problem'] or entry.get('description', '')}".rstrip())
+        mark = "*" if name == DEFAULT_MODEL else " "
+        row = f"{mark} {name:<{width}}  {entry['state']:<9}  {megabytes:>7}"
+        yield f"{row}  {entry.get('licence', '?')}"
+        yield f"    {entry['problem'] or entry.get('description', '')}".rstrip()
+    yield "* is used where no model is named"
 
 
 @models.command("inspect")
-@click.argument("model", metavar="NAME|FILE")
+@model_argument
 @json_option
-@reports_errors
 def inspect_model(model: str, as_json: bool) -> None:
-    """Say what a model file is, what it needs, and what `prepare` would gain; runs nothing."""
+    """Describe a model file without running it.
+
+    Says what it needs, and what `prepare` would gain.
+    """
     from edge_ssd.commands.models import inspected
     from edge_ssd.workshop.inspect import inspect
 
@@ -48,31 +60,32 @@ def inspect_model(model: str, as_json: bool) -> None:
 
 
 @models.command("prepare")
-@click.argument("model", metavar="NAME|FILE")
+@model_argument
 @click.option("-o", "--output", required=True, type=path_argument, metavar="FILE",
               help="The new .tflite file.")  # fmt: skip
 @click.option("--int8", is_flag=True, help="Requantise a uint8 graph to int8, for speed.")
-@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
-@reports_errors
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 def prepare_model(model: str, output: Path, int8: bool, force: bool) -> None:
-    """Write a model as raw heads with its manifest inside, and check that it detects the same."""
+    """Write a model as raw heads with its manifest inside.
+
+    The new file is run, to check that it gives the same detections.
+    """
     from edge_ssd.workshop.prepare import prepare
 
     click.echo(prepare(model, output, int8, force))
 
 
 @models.command("pull")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_model)
 @click.option("--output", "folder", type=path_argument, metavar="DIR",
-              help="Where to put it [default: where `--model NAME` finds it].")  # fmt: skip
+              help="The folder for it [default: where `--model NAME` finds it].")  # fmt: skip
 @click.option("--mirror", metavar="URL", help="Take the file from below this URL instead.")
 @click.option("--trust-on-first-use", is_flag=True,
-              help="Where no hash is published: take what comes, and record its hash.")  # fmt: skip
-@reports_errors
+              help="Where no hash is published: accept the file and record its hash.")  # fmt: skip
 def pull_model(
     name: str, folder: Path | None, mirror: str | None, trust_on_first_use: bool
 ) -> None:
-    """Download a model of the catalogue, check it, and put it where it is found by name."""
+    """Download a model of the catalogue and check it."""
     from tqdm import tqdm
 
     from edge_ssd.models import catalogue

@@ -41,7 +41,7 @@ def as_text(report: Report) -> str:
 
 
 def _rows(report: Report) -> Iterable[tuple[str, Iterable[str]]]:
-    """Yield the titles, and what stands beside each, a paragraph an element."""
+    """Yield each title with its paragraphs."""
     yield "needs", report.needs or (["nothing else"] if report.usable else [])
     yield "prepare", report.gains
     yield "input", map(_tensor, report.inputs)
@@ -111,7 +111,7 @@ def _anchors(anchors: AnchorsInfo) -> str:
         str(a.rows) if a.rows == a.columns else f"{a.rows}x{a.columns}" for a in anchors.layers
     )
     boxes = (str(layer.boxes) for layer in anchors.layers)
-    return f"{text}; grids {', '.join(grids)} with {', '.join(boxes)} boxes a cell"
+    return f"{text}; grids {', '.join(grids)} with {', '.join(boxes)} boxes per cell"
 
 
 def _labels(labels: LabelsInfo) -> str:
@@ -133,7 +133,7 @@ def _share(share: EdgeTpuShare) -> str:
 
 def _work(work: Work) -> str:
     known = (
-        f"{work.multiply_adds / 1e6:,.1f} million an inference" if work.multiply_adds else "none"
+        f"{work.multiply_adds / 1e6:,.1f} million per inference" if work.multiply_adds else "none"
     )
     if not work.uncounted:
         return known

@@ -1,20 +1,17 @@
-"""The command that finds what is fastest on this machine."""
+"""``edge-ssd tune``."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edge_ssd import DEFAULT_MODEL
-from edge_ssd.commands.options import not_nan, path_argument, reports_errors
+from edge_ssd.commands.options import complete_model, not_nan, path_argument
 
 if TYPE_CHECKING:
     from edge_ssd.commands.tune.candidates import Candidate
@@ -23,23 +20,25 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--config", "path", type=path_argument, help="The YAML file of the service.")
-@click.option("--model", metavar="NAME|FILE",
+@click.option("--config", "path", type=path_argument, metavar="FILE",
+              help="The YAML file of the service.")  # fmt: skip
+@click.option("--model", metavar="NAME|FILE", shell_complete=complete_model,
               help=f"Without --config: the model [default: {DEFAULT_MODEL}].")  # fmt: skip
 @click.option("--write", is_flag=True,
-              help="Set it in the configuration; without --config, keep it for `runtime: auto`.",
-)  # fmt: skip
+              help="Write the choice to the configuration; without --config, "
+              "remember it for `runtime: auto`.")  # fmt: skip
 @click.option("--seconds", type=click.FloatRange(1, 3600), callback=not_nan, default=60,
-              show_default=True, help="About how long to measure.")  # fmt: skip
-@reports_errors
+              show_default=True, metavar="S", help="About how long to measure.")  # fmt: skip
 def tune(path: Path | None, model: str | None, write: bool, seconds: float) -> None:
-    """Measure which runtime, model file and threads are fastest here."""
+    """Find the fastest runtime, model file and number of threads."""
     from edge_ssd.commands.tune import candidates, writing
 
     if path and model:
         raise click.UsageError("--model is for use without --config, which names the model.")
     options = candidates.options(path, model)
-    with _exit_at_sigterm(), tempfile.TemporaryDirectory() as folder:
+    # SIGTERM as Ctrl-C: no temporary file stays.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory() as folder:
         forms, why_not = candidates.forms(options, Path(folder))
         found = candidates.candidates(forms)
         if write:
@@ -50,7 +49,7 @@ def tune(path: Path | None, model: str | None, write: bool, seconds: float) -> N
             written = writing.write(report, options, path)
             click.echo(f"written to {' and '.join(map(str, written))}")
             if os.geteuid() and (path is None or len(written) > 1):
-                click.echo("the service does not read your own folders: for it, use sudo")
+                click.echo("the service does not read your own folders: use sudo to tune for it")
 
 
 def _measured(options: Config, found: list[Candidate], seconds: float) -> Report:
@@ -73,14 +72,4 @@ def _print(report: Report, why_not: str) -> None:
     if why_not:
         click.echo(f"not as int8: {why_not}")
     if report.slowed:
-        click.echo("the clock was lowered meanwhile: cool the board, check its supply, tune again")
-
-
-@contextmanager
-def _exit_at_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the process as an error does, so that no temporary file stays."""
-    previous = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+        click.echo("the clock was lowered: cool the board, check its power supply, tune again")

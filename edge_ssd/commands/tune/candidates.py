@@ -44,16 +44,8 @@ def options(path: Path | None, model: str | None) -> Config:
         return parse({"source": {"type": "synthetic"}, "model": named})
     found = config.load(path)
     if found.model.delegate:
-        raise ConfigError(
-            [
-                Problem(
-                    "model.delegate",
-                    "the Edge TPU runs this model, not the processor",
-                    "there is nothing to tune",
-                )
-            ],
-            path,
-        )
+        problem = "the Edge TPU runs this model, not the processor"
+        raise ConfigError([Problem("model.delegate", problem, "there is nothing to tune")], path)
     return found
 
 

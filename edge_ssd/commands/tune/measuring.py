@@ -1,8 +1,8 @@
 """Measure candidates within a budget of time.
 
-The whole pipeline runs while the network is measured, as it will later, on moving shapes of the
-camera's size. All candidates are measured briefly, then the fastest of them again, in turn, so
-that a machine whose speed drifts is still fair to each.
+The whole pipeline runs, on moving shapes of the camera's size. All candidates are measured
+briefly, then the fastest of them again, in turn, so that a machine whose speed drifts is still
+fair to each.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_ssd.board import Health, Sensors
-from edge_ssd.commands.bench.measuring import moving_shapes, pipeline_fps
 from edge_ssd.commands.tune.candidates import Candidate
 from edge_ssd.commands.tune.report import Report
 from edge_ssd.config import Config, parse
 from edge_ssd.detector import Detector
 from edge_ssd.errors import EdgeSsdError
+from edge_ssd.pipeline.measuring import moving_shapes, pipeline_fps
 
 FINAL_ROUNDS = 3
 CONTENDER = 1.5
-"""How many times slower than the fastest a candidate may be to be measured again."""
+"""Candidates within so many times of the fastest are measured again."""
 OUT_OF_TIME = "not measured: out of time"
 _BRIEF = 0.4
 """The share of the budget for measuring all briefly, where it is enough for that."""
@@ -44,8 +44,8 @@ def measure(
     """Measure candidates, which get their figures, in about ``budget_s`` seconds.
 
     The first that can run is measured in any case; none is begun when the time is over.
-    options: what the pipeline does besides; their source's size is used, never the source.
-    progress: told how many of how many measurements are done. clock: in seconds.
+    options: the rest of the pipeline; of the source only the size is used.
+    progress: called with the number of measurements done, and of all. clock: in seconds.
     Raises the error of the first candidate when none can run.
     """
     health = health or Sensors().read
@@ -60,7 +60,7 @@ def measure(
         report.watch(health())
         progress(number + 1, len(found))
     if not report.fastest:
-        raise EdgeSsdError(f"nothing could be measured: {found[0].problem}", "mend that first")
+        raise EdgeSsdError(f"nothing could be measured: {found[0].problem}", "fix that first")
     finals = [each for each in found if each.fps * CONTENDER >= report.fastest] * FINAL_ROUNDS
     for number, candidate in enumerate(finals):
         left = begun + budget_s - clock()
@@ -89,7 +89,7 @@ def _try(options: Config, candidate: Candidate, seconds: float, clock: Clock) ->
 
 
 def _fps(options: Config, detector: Detector, count: int) -> float:
-    return pipeline_fps(moving(options, count), detector, count)[0]
+    return pipeline_fps(moving(options, count).make_source(), detector, count)[0]
 
 
 def moving(options: Config, count: int) -> Config:

@@ -78,5 +78,5 @@ def _place(made: Path) -> Path:
         if manifest.exists():
             raise UsageError(f"{manifest} describes another model", "move it away")
         if place.exists() and not (place.is_file() and place.read_bytes() == content):
-            raise UsageError(f"{place} is another file than tune made", "move it away")
+            raise UsageError(f"{place} is not the file that tune made", "move it away")
     return place

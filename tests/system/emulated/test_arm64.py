@@ -92,7 +92,7 @@ def test_the_suite_passes(
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_doctor_says_that_it_would_run(environments: dict[str, Environment], runtime: str) -> None:
+def test_doctor_says_that_it_is_ready(environments: dict[str, Environment], runtime: str) -> None:
     found = examine(environments[runtime])
     assert found["python"] == "Python 3.11 on aarch64"
     assert found["processor"] == "int8 dot product (asimddp)"

@@ -58,7 +58,7 @@ def test_the_command_finds_what_is_in_the_pictures(environment: Environment) -> 
     assert found["camera"] == "person"
 
 
-def test_doctor_says_that_it_would_run(environment: Environment) -> None:
+def test_doctor_says_that_it_is_ready(environment: Environment) -> None:
     found = examine(environment)
     assert found["python"] == "Python 3.11 on armv7l"
     assert found["runtime"].startswith("tflite-runtime 2.14")

@@ -32,10 +32,10 @@ def test_the_bundled_model_through_the_command() -> None:
         "scores [1, 1917, 91] int8, scale 0.00390625, zero point -128: 90 classes, and the "
         "background",
         "1917, from the manifest beside the file; grids 19, 10, 5, 3, 2, 1 with 3, 6, 6, 6, 6, 6 "
-        "boxes a cell",
+        "boxes per cell",
         "90 labels for 90 classes: class 0 is 'person'",
         "55 CONV_2D, 33 DEPTHWISE_CONV_2D, 12 RESHAPE, 10 ADD, 2 CONCATENATION, 1 LOGISTIC",
-        "multiply-adds 749.5 million an inference",
+        "multiply-adds 749.5 million per inference",
         f"catalogue {BUNDLED}",
     ):
         assert expected in text

@@ -1,4 +1,4 @@
-"""``edge-ssd record``: frames saved as they came, so that a field problem becomes a test."""
+"""Frames saved as they came, so that a problem in the field becomes a test."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Recording:
     """A folder of frames: whole files only, whatever happens.
 
     000000.png, 000001.png …: the frames, lossless, numbered as the images source numbers them.
-    frames.jsonl: a line for each: its file, its number in the source (a gap shows frames that
+    frames.jsonl: one line per frame: its file, its number in the source (a gap shows frames that
         were not saved) and when it was taken.
     config.yaml: what made them, without publishers and passwords.
     replay.yaml: the same with the saved frames as its source.
