@@ -19,6 +19,7 @@ from edge_ssd.commands.detect.places import Places, clock
 from edge_ssd.commands.detect.summary import Summary
 from edge_ssd.sources.base import capture_times
 from edge_ssd.sources.images import ImageSource
+from edge_ssd.sources.quiet import quiet_opencv
 from edge_ssd.types import Detections, Frame, FrameResult, PixelFormat, Timing
 
 
@@ -130,6 +131,7 @@ def test_every_image_is_annotated(folder: Path) -> None:
 
 
 def write_video(path: Path, frames: int) -> None:
+    quiet_opencv()  # OpenCV reads its environment once, and other tests want it quiet
     path.parent.mkdir()
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 12.5, (64, 48))
     for _ in range(frames):

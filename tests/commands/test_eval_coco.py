@@ -16,7 +16,7 @@ def test_map_of_the_deployed_path(
 ) -> None:
     pytest.importorskip("pycocotools")
     from edge_ssd.commands.eval.annotations import read_annotations
-    from edge_ssd.commands.eval.evaluate import evaluate
+    from edge_ssd.commands.eval.evaluation import evaluate
 
     name = str(stock_model) if model == "stock" else model
     options = ModelOptions(name=name, runtime=runtime_name, threads=1)

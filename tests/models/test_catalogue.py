@@ -223,7 +223,7 @@ def test_models_that_may_not_be_read_are_left_out_with_a_warning(
         with pytest.raises(ModelError, match="no model 'from_root'"):
             catalogue.find("from_root")
     (tmp_path / "share").chmod(0o700)
-    assert [text.split(" are ")[0] for text in caplog.messages] == [
+    assert [text.split(" cannot ")[0] for text in caplog.messages] == [
         f"the models in {folder}" for folder in (tmp_path / "system", own.parent)
     ]
     assert all("Permission denied" in text for text in caplog.messages)

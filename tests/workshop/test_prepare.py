@@ -191,7 +191,7 @@ def test_int8_detects_what_the_original_does(
 def test_int8_keeps_the_map(shared: Path, stock_model: Path, int8_model: Path) -> None:
     pytest.importorskip("pycocotools")
     from edge_ssd.commands.eval.annotations import read_annotations
-    from edge_ssd.commands.eval.evaluate import evaluate
+    from edge_ssd.commands.eval.evaluation import evaluate
 
     both = [ModelOptions(name=str(path), threads=1) for path in (stock_model, int8_model)]
     annotations = read_annotations(shared / "coco66" / "instances.json")

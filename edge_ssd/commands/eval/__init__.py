@@ -23,7 +23,7 @@ from edge_ssd.commands.options import (
 from edge_ssd.wording import counted
 
 if TYPE_CHECKING:
-    from edge_ssd.commands.eval.evaluate import Report
+    from edge_ssd.commands.eval.evaluation import Report
 
 LINES = (
     " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]",
@@ -69,7 +69,7 @@ def evaluate(
 ) -> None:
     """Measure a model's COCO mAP on annotated images."""
     from edge_ssd.commands.eval.annotations import read_annotations
-    from edge_ssd.commands.eval.evaluate import evaluate as scored
+    from edge_ssd.commands.eval.evaluation import evaluate as scored
     from edge_ssd.errors import ModelError
     from edge_ssd.inference.options import ModelOptions
 
