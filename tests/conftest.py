@@ -22,12 +22,13 @@ SHARED = TESTS.parents[1] / "shared"
 RUNTIME = [
     TESTS / name
     for name in (
-        "inference", "postprocess", "workshop",
+        "inference", "postprocess",
         "models/test_bundled.py", "models/test_embedded.py", "models/test_face.py",
         "models/test_flatbuffer_graph.py", "models/test_loading.py",
         "models/test_operator_inputs.py", "models/test_stock_golden.py",
         "commands/test_annotated_video.py", "commands/test_eval.py", "commands/test_eval_coco.py",
         "sources/test_images.py", "sources/test_recorded.py", "sources/test_video.py",
+        "workshop/inspect", "workshop/test_prepare.py", "workshop/test_requantise.py",
         "test_boxes.py", "test_draw.py",
     )
 ]  # fmt: skip

@@ -160,6 +160,7 @@ def test_int8_in_one_step_is_the_same_network(stock_model: Path, int8_model: Pat
     assert load(str(out)).name == load(str(int8_model)).name == stock_model.stem
 
 
+@pytest.mark.slow
 def test_int8_detects_what_the_original_does(
     shared: Path, stock_model: Path, int8_model: Path, runtime_name: str
 ) -> None:
@@ -188,6 +189,7 @@ def test_int8_detects_what_the_original_does(
     assert min(overlaps) > 0.8
 
 
+@pytest.mark.slow
 def test_int8_keeps_the_map(shared: Path, stock_model: Path, int8_model: Path) -> None:
     pytest.importorskip("pycocotools")
     from edge_ssd.commands.eval.annotations import read_annotations
