@@ -271,7 +271,7 @@ def test_progress_is_shown_at_a_terminal_and_ctrl_c_ends_it(folder: Path) -> Non
     assert b"small.tflite:" in shown
     assert b"/3000" in shown
     process.send_signal(signal.SIGINT)
-    stdout, _ = process.communicate(timeout=30)
+    stdout, _ = process.communicate(timeout=60)
     os.set_blocking(master, False)
     rest = os.read(master, 1 << 16)
     os.close(master)

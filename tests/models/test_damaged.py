@@ -48,22 +48,22 @@ small = pytest.mark.parametrize("data", SMALL.values(), ids=SMALL)
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Fail on a warning, a hang or a huge allocation."""
+    """Fail on a warning, a hang (so much time of the processor) or a huge allocation."""
 
     def too_long(*_: object) -> None:
         raise TimeoutError(f"not done after {LIMIT_S} s")
 
     tracemalloc.start()
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(LIMIT_S)
+    before = signal.signal(signal.SIGPROF, too_long)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             yield
         assert tracemalloc.get_traced_memory()[1] < LIMIT_BYTES
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
         tracemalloc.stop()
 
 

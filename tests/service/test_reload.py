@@ -124,7 +124,7 @@ def test_a_bad_file_changes_nothing(file: File, running: Running, values: dict[s
 def test_an_error_of_the_first_publishers_still_ends_the_service(file: File) -> None:
     file.write(publishers=[{"type": "jsonl", "path": "/proc/a.jsonl"}])
     with pytest.raises(PublishError, match=r"/proc/a\.jsonl"):
-        Running(file).pipeline.wait(10)
+        Running(file).pipeline.wait(60)
 
 
 # The same from outside: a real process, real signals, what systemd is told and the log.
