@@ -1,10 +1,10 @@
 #!/bin/sh
-# Builds edge-ssd_VERSION+PYTHON_ARCHITECTURE.deb, which installs without a network.
+# Builds edge-ssd_VERSION+PYTHON_ARCHITECTURE.deb, which can be installed offline.
 # usage: build_deb.sh TARGET FOLDER [WHEELS]
 #   TARGET  processor and Python, such as aarch64-py311: a file in constraints/
 #   FOLDER  where the package goes
 #   WHEELS  a folder that `pins.py download TARGET` filled; else they are downloaded
-# Needs dpkg-deb; for the download also python3 with pip, and a network.
+# Needs dpkg-deb; for the download also python3 with pip, and network access.
 set -eu
 umask 022
 
@@ -23,7 +23,7 @@ fail() {
     exit 1
 }
 
-# Whether pip takes a wheel on the target, by the last three parts of its name.
+# Whether pip accepts a wheel on the target, by the last three parts of its name.
 fits() {
     name=$(basename "$1" .whl)
     platform=${name##*-} name=${name%-*}
@@ -42,7 +42,7 @@ as_named() { sed 's/==/ /' | tr 'A-Z.-' 'a-z__' | tr -s _; }
 
 check_wheels() {
     refill="fill a new folder with deploy/constraints/pins.py download $target FOLDER"
-    [ -d "$wheels" ] || fail "$wheels is no folder: $refill"
+    [ -d "$wheels" ] || fail "$wheels is not a folder: $refill"
     for wheel in "$wheels"/*.whl; do
         [ ! -e "$wheel" ] || fits "$wheel" ||
             fail "$wheel is not for $machine and Python 3.$minor: $refill"
@@ -53,7 +53,7 @@ check_wheels() {
         printf '%s\n' "$there" | grep -qxF "$(echo "$pin" | as_named)" ||
             fail "$wheels lacks $pin: $refill"
     done
-    # Of the same version it may be another checkout's, and bring that one's code.
+    # A wheel of the same version may contain another checkout's code.
     python3 -m zipfile -e "$wheels"/edge_ssd-*.whl "$stage/own" 2>/dev/null ||
         fail "the wheel of edge-ssd in $wheels is damaged: $refill"
     diff --recursive --brief --exclude=__pycache__ "$checkout/edge_ssd" "$stage/own/edge_ssd" \

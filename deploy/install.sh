@@ -1,12 +1,12 @@
 #!/bin/sh
 # Installs edge_ssd as a service, or upgrades it; docs/install.md describes it.
-# When a step fails, whatever was done is undone and the version before goes on.
+# If a step fails, the changes are undone and the previous version continues to run.
 set -eu
 umask 022
 PATH=$PATH:/usr/sbin:/sbin # su leaves them out
 
 usage="usage: install.sh [--wheels FOLDER] [--dry-run]
-  --wheels FOLDER  take every Python package from this folder; no network is needed
+  --wheels FOLDER  take every Python package from this folder, offline
   --dry-run        print the steps, change nothing"
 here=$(cd "$(dirname "$0")" && pwd)
 checkout=$(dirname "$here")
@@ -31,7 +31,7 @@ fail() {
     exit 1
 }
 
-# A command that takes back what the next step does; the last one comes first.
+# A command that undoes the next step; they run in reverse order.
 undo_with() { undo="$*; $undo"; }
 
 leave() {
@@ -40,9 +40,9 @@ leave() {
     trap '' HUP INT TERM # a second Ctrl-C must not stop what takes the first steps back
     set +e
     if [ "$status" -ne 0 ] && [ -n "$undo" ] && [ -z "$dry_run" ]; then
-        say "The installation failed: taking back what it did" >&2
+        say "The installation failed: undoing its changes" >&2
         eval "$undo"
-        say "All is as it was before, except for new Debian packages and groups" >&2
+        say "Everything is as before, except for new Debian packages and groups" >&2
     fi
     [ -n "$dry_run" ] || rm -rf "$work"
     exit "$status"
@@ -52,7 +52,7 @@ read_arguments() {
     while [ $# -gt 0 ]; do
         case $1 in
             --wheels)
-                [ -d "${2:-}" ] || fail "--wheels needs a folder, and '${2:-}' is none"
+                [ -d "${2:-}" ] || fail "--wheels needs a folder, and '${2:-}' is not one"
                 wheels=$(cd "$2" && pwd)
                 shift
                 ;;
@@ -75,13 +75,13 @@ check_rights() {
         *) ! exists "$opt" || fail "$opt is not this installer's: move it away" ;;
     esac
     if exists "$etc/edge-ssd.yaml" && [ ! -f "$etc/edge-ssd.yaml" ]; then
-        fail "$etc/edge-ssd.yaml is no file, or leads to none: mount its disk, or remove the link"
+        fail "$etc/edge-ssd.yaml is not a file, or links to none: mount its disk, or remove the link"
     fi
 }
 
 exists() { [ -e "$1" ] || [ -L "$1" ]; }
 
-# Two at once would each remove what the other builds.
+# Two installers at once would remove each other's files.
 lock() {
     exec 9</opt
     flock --nonblock 9 || fail "another installation is running: wait for its end"
@@ -91,7 +91,7 @@ lock() {
 # And the MB it needs: a finished environment, measured by du (262, 355 and 57 for Python 3.11),
 # and a tenth; the downloads pip holds meanwhile (73, 103 and 13), and 30 for building ours.
 find_machine() {
-    command -v dpkg >/dev/null || fail "this is no Debian: use Raspberry Pi OS or Debian"
+    command -v dpkg >/dev/null || fail "this is not Debian: use Raspberry Pi OS or Debian"
     debian=$(dpkg --print-architecture)
     case $debian in
         arm64) machine=aarch64 environment=290 downloads=105 ;;
@@ -124,8 +124,8 @@ find_folders() {
     if [ -z "$previous" ] || [ -e "$begun" ]; then first=yes; fi
 }
 
-# For an upgrade as well: the version before stays until the new one works. What an
-# installation that was killed left makes room.
+# For an upgrade as well: the previous version stays until the new one works. The remains of a
+# killed installation count as free space.
 check_space() {
     needed=$environment
     [ -n "$wheels" ] || needed=$((needed + downloads))
@@ -144,7 +144,7 @@ is_installed() {
 }
 
 apt_install() {
-    # A power cut in the middle of dpkg leaves packages that apt refuses to go on with.
+    # After a power cut in the middle of dpkg, apt refuses to continue without this.
     run env DEBIAN_FRONTEND=noninteractive dpkg --configure -a &&
         run apt-get update &&
         run env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
@@ -159,7 +159,7 @@ install_packages() {
     if [ -n "$missing" ]; then
         step "Debian packages:$missing"
         # shellcheck disable=SC2086 # several words
-        apt_install $missing || fail "this needs, once, a network and$missing: see above"
+        apt_install $missing || fail "network access is needed once, to install$missing: see above"
     fi
     if [ -e /etc/rpi-issue ] && ! is_installed python3-picamera2; then
         step "picamera2, for cameras on the Pi's own connector"
@@ -181,8 +181,8 @@ build_environment() {
     undo_with "rm -rf $new"
     run rm -rf "$new"
     run /usr/bin/python3 -m venv --system-site-packages "$new"
-    # The pins are the whole set. What they name must not be taken from the system, and markers
-    # must not be asked: on a 64-bit kernel a 32-bit Python believes itself aarch64.
+    # The pins are complete. Their packages must not come from the system, and markers must not
+    # be evaluated: on a 64-bit kernel a 32-bit Python reports aarch64.
     if [ -n "$wheels" ]; then
         pip --no-index --find-links "$wheels" -r "$pins" edge-ssd ||
             fail "$wheels lacks what is named above: fill it with" \
@@ -207,7 +207,7 @@ check_wheel() {
         fail "the wheel of edge-ssd in $wheels is of another checkout: fill a new folder with pins.py"
 }
 
-# Compiled here, once: the service may not write, and starts twice as fast.
+# Compiled once, here: the service may not write. It then starts twice as fast.
 pip() {
     run "$new/bin/python" -m pip install --quiet --disable-pip-version-check \
         --root-user-action=ignore --no-cache-dir --no-deps --compile "$@"
@@ -230,7 +230,7 @@ put() {
     install -D -m "$1" "$2" "$3.next" && sync "$3.next" && mv -f "$3.next" "$3"
 }
 
-# place MODE FILE TARGET: so that it can be taken back.
+# place MODE FILE TARGET: put it so that it can be undone.
 place() {
     ! exists "$3.next" || run rm -f "$3.next" # from an installation that was killed
     if [ -e "$3" ]; then
@@ -326,8 +326,8 @@ restore_services() {
     for unit in $troubled; do start "$unit" 30 || true; done
 }
 
-# start UNIT [SECONDS]: until it has inferred its first frame, failed to, or the time is up; then
-# it goes on by itself.
+# start UNIT [SECONDS]: wait until it has inferred its first frame, has failed, or the time is up;
+# then it continues by itself.
 start() {
     run systemctl reset-failed "$1" 2>/dev/null || true
     run timeout "${2:-0}" systemctl restart "$1" 2>/dev/null
@@ -335,7 +335,7 @@ start() {
 
 status_of() { systemctl show --property=StatusText --value "$1"; }
 
-# What ran must run again, or all is undone; what waits for its camera may go on waiting.
+# A unit that ran must run again, or all is undone; one without its camera may keep retrying.
 start_services() {
     step "services"
     if [ -n "$first" ]; then
@@ -361,7 +361,7 @@ finish() {
     step "doctor"
     run "$opt/bin/edge-ssd" doctor --config "$etc/edge-ssd.yaml" ||
         warn "the doctor found something to do; see above"
-    [ -n "$dry_run" ] || say "Done. Configuration: $etc/edge-ssd.yaml. To remove it all: $opt/uninstall.sh"
+    [ -n "$dry_run" ] || say "Done. Configuration: $etc/edge-ssd.yaml. To uninstall: $opt/uninstall.sh"
 }
 
 main() {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Removes what install.sh put on this system, and says what it leaves.
+# Removes what install.sh installed, and prints what stays.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -56,7 +56,7 @@ say_what_is_left() {
     done
     [ ! -e "$opt" ] || echo "  $opt, which install.sh did not make"
     echo "  the Debian packages and the groups video, render and plugdev, which others may use"
-    echo "  what the journal says"
+    echo "  the entries in the journal"
 }
 
 main() {

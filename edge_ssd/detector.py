@@ -34,8 +34,8 @@ class Detector:
     labels: a label file; None for the labels that come with the model.
     runtime: auto, litert or tflite-runtime. threads: None for one per CPU.
 
-    Raises ModelError for a file that cannot be used, RuntimeMissingError, and ConfigError for a
-    class that the model does not have.
+    Raises ModelError for a file that cannot be used, RuntimeMissingError, ConfigError for a class
+    that the model does not have, and ValueError for any other value that is not valid.
 
         detector = Detector("detect.tflite", score_threshold=0.5)
         for found in detector.detect("a.jpg"):

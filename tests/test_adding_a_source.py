@@ -60,4 +60,4 @@ def test_its_options_are_validated_and_described(folder: Path) -> None:
     assert "source.frame_limt: unknown option; did you mean frame_limit?" in finished.stderr
     schema = json.loads(run(folder, "check-config", "--json-schema").stdout)
     described = schema["$defs"]["NoiseOptions"]["properties"]["frame_limit"]
-    assert described["description"] == "End after so many frames."
+    assert described["description"] == "Stop after this many frames."

@@ -129,8 +129,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no grids": ({"anchors": ssd(grids=[])}, "anchors cannot be used: "),
     "flat grids": ({"anchors": ssd(grids=[2, 1])}, "anchors cannot be used: "),
-    "empty grid": ({"anchors": ssd(grids=[[2, 2], [0, 1]])}, "anchors cannot be used: the grids"),
-    "endless grid": ({"anchors": ssd(grids=[[9**9, 9**9], [1, 1]])}, "anchors cannot be used: the"),
+    "empty grid": ({"anchors": ssd(grids=[[2, 2], [0, 1]])}, "anchors cannot be used: each grid"),
+    "endless grid": (
+        {"anchors": ssd(grids=[[9**9, 9**9], [1, 1]])},
+        "anchors cannot be used: each",
+    ),
     "few scales": ({"anchors": ssd(scales=[0.2, 0.9])}, "anchors cannot be used: anchors of 2"),
     "no ratios": ({"anchors": ssd(aspect_ratios=[[1.0], [-1]])}, "anchors cannot be used: the sc"),
     "no ratio list": ({"anchors": {"type": "ssd", "grids": [[1, 1]]}}, "anchors.aspect_ratios is"),

@@ -91,7 +91,7 @@ def test_a_first_installation_that_fails_leaves_nothing(
     assert re.search(
         r"error: .*wheels lacks what is named above: .*pins.py download", finished.stdout
     )
-    assert "taking back what it did" in finished.stdout
+    assert "undoing its changes" in finished.stdout
     assert machine.listing() == empty
 
 

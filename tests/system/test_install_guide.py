@@ -12,6 +12,7 @@ def test_every_command_is_run() -> None:
     blocks = re.findall(r"```sh\n(.*?)```", GUIDE, re.DOTALL)
     shown = {line for block in blocks for line in block.splitlines() if line}
     assert len(shown) > 8
-    tests = "".join(path.read_text() for path in Path(__file__).parents[1].glob("s*/*install*.py"))
+    files = Path(__file__).parents[1].glob("s*/*install*.py")  # system/ and support/
+    tests = "".join(path.read_text() for path in files)
     run = set(re.findall(r'guide\(f?"([^"]+)"\)', tests))
     assert shown - {line.replace("{CONFIG}", CONFIG) for line in run} == set()
