@@ -3,15 +3,22 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= dev
 BIN := $(VENV)/bin
+# Two processes; a file's tests run in one of them, in their order.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+ELSEWHERE := not tensorflow and not system
+TESTS ?= -m "not slow and not shared and $(ELSEWHERE)"
 
-.PHONY: demo test lint bench peers clean
+.PHONY: demo test test-all lint bench peers clean
 
 demo: $(VENV)/installed
 	$(BIN)/edge-ssd detect demo/images demo/clip.mp4 --annotate demo-output
 	@echo "The annotated pictures are in demo-output/"
 
 test: $(VENV)/installed-$(EXTRAS)
-	$(BIN)/python -m pytest $(TESTS)
+	$(PYTEST) $(TESTS)
+
+test-all: test
+	$(PYTEST) -m "(slow or shared) and $(ELSEWHERE)"
 
 lint: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/ruff check .

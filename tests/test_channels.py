@@ -34,10 +34,10 @@ def test_a_full_lossless_channel_makes_the_giver_wait() -> None:
     giver = threading.Thread(target=give)
     giver.start()
     assert not given.is_set()
-    assert channel.get(5) == 1
-    assert given.wait(5)
-    assert channel.get(5) == 2
-    giver.join(5)
+    assert channel.get(60) == 1
+    assert given.wait(60)
+    assert channel.get(60) == 2
+    giver.join(60)
 
 
 def test_closed_channel_is_drained_then_raises() -> None:
@@ -87,5 +87,5 @@ def test_abort_discards_counts_and_wakes_both_sides() -> None:
     assert full.abort() == 1
     assert empty.abort() == 0
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert sorted(woken) == ["giver", "taker"]

@@ -10,6 +10,8 @@ import pytest
 from support.command import edge_ssd
 
 ROOT = Path(__file__).parents[1]
+# What takes seconds: measuring, and encoding a video.
+SLOW = {"bench", "--annotate"}
 # Set-up of a shell; there is nothing to check.
 SHELL = {". .venv/bin/activate"}
 
@@ -26,7 +28,10 @@ def test_the_readme_shows_commands() -> None:
     assert len(ALL) > 8
 
 
-@pytest.mark.parametrize("line", ALL)
+@pytest.mark.parametrize(
+    "line",
+    [pytest.param(line, marks=[pytest.mark.slow] * bool(SLOW & {*line.split()})) for line in ALL],
+)
 def test_command(line: str, tmp_path: Path) -> None:
     words = shlex.split(line)
     if words[0] == "make":

@@ -173,8 +173,10 @@ class MqttPublisher(Publisher):
             connection.abandon()
 
     def _deliver(self, connection: Connection) -> None:
-        while not (self._late or (self._stopping.is_set() and not self._messages)):
+        while not self._late:
             self._send_waiting(connection)
+            if self._stopping.is_set() and not self._messages:
+                return
             connection.step(max(0.0, min(_STEP_S, self._stop_at - time.monotonic())))
             self._settle()
 

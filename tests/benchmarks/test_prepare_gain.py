@@ -12,6 +12,7 @@ from support.command import environment
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "prepare_gain.py"
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("arguments", "code", "problem"),
     [

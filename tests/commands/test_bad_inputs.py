@@ -139,6 +139,7 @@ DETECT: dict[str, tuple[Case, int, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(("case", "code", "expected"), DETECT.values(), ids=DETECT)
 def test_detect(case: Case, code: int, expected: str, folder: Path) -> None:
     finished = edge_ssd(*case(folder))
@@ -234,6 +235,7 @@ CONFIGS: dict[str, tuple[str, int, str]] = {
 }
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(("text", "code", "expected"), CONFIGS.values(), ids=CONFIGS)
 def test_run(text: str, code: int, expected: str, folder: Path) -> None:
     (folder / "empty").mkdir()
@@ -305,6 +307,7 @@ HIDDEN_OPTIONS: dict[str, tuple[str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("case", HIDDEN_OPTIONS)
 def test_an_option_whose_file_this_user_may_not_see(case: str, secret: Path, folder: Path) -> None:
     text, name = HIDDEN_OPTIONS[case]
@@ -322,6 +325,7 @@ def test_an_option_whose_file_this_user_may_not_see(case: str, secret: Path, fol
         assert "Permission denied; let the user that runs this read " in line
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("place", ["secret/out.jsonl", "others/new.jsonl", "others/old.jsonl"])
 def test_a_publishers_file_that_this_user_may_not_write(
     place: str, secret: Path, folder: Path
@@ -340,6 +344,7 @@ def test_a_publishers_file_that_this_user_may_not_write(
     )
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
@@ -389,6 +394,7 @@ HIDDEN_ARGUMENTS: dict[str, Callable[[Path, Path], list[object]]] = {
 }
 
 
+@pytest.mark.quick_cases(3)
 @pytest.mark.parametrize("case", HIDDEN_ARGUMENTS)
 def test_an_argument_that_this_user_may_not_see(case: str, secret: Path, folder: Path) -> None:
     code, line = refused(*HIDDEN_ARGUMENTS[case](folder, secret))
@@ -399,6 +405,7 @@ def test_an_argument_that_this_user_may_not_see(case: str, secret: Path, folder:
     )
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("name", ["secret", "secret/new"])
 def test_a_folder_for_pictures_that_this_user_may_not_write(
     name: str, secret: Path, folder: Path
@@ -409,6 +416,7 @@ def test_a_folder_for_pictures_that_this_user_may_not_write(
     )
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize("command", ["run", "record", "tune"])
 def test_a_configuration_that_this_user_may_not_see(
     command: str, secret: Path, folder: Path

@@ -91,6 +91,7 @@ def test_what_is_found_where_it_is_annotated_is_worth_one(folder: Path) -> None:
     assert report["classes"] == {"Car": {"ap": pytest.approx(1), "boxes": 1}}
 
 
+@pytest.mark.slow
 def test_a_picture_without_boxes_is_background_and_one_not_listed_is_not(folder: Path) -> None:
     box = car_box(folder)
     paint(folder, "a.png", 0.6)
@@ -126,6 +127,7 @@ def test_a_name_that_no_file_can_have_is_missing(folder: Path) -> None:
     assert "Traceback" not in finished.stderr
 
 
+@pytest.mark.slow
 def test_pictures_named_with_their_own_folder_need_no_other(folder: Path) -> None:
     box = car_box(folder)
     paint(folder, "a.png", 0.75)
@@ -146,6 +148,7 @@ def test_crowds_count_neither_as_found_nor_as_missed(folder: Path) -> None:
     assert report["classes"]["Car"]["boxes"] == 1
 
 
+@pytest.mark.slow
 def test_two_models_stand_side_by_side(folder: Path) -> None:
     annotations = coco(["a.png"], [car(0, car_box(folder))])
     paint(folder, "a.png", 0.75)
@@ -166,6 +169,7 @@ def test_two_models_stand_side_by_side(folder: Path) -> None:
     assert report["difference"]["AP_large"] is None
 
 
+@pytest.mark.slow
 def test_labels_given_replace_those_of_the_model(folder: Path) -> None:
     annotations = coco(["a.png"], [car(0, car_box(folder))])
     paint(folder, "a.png", 0.75)
@@ -195,6 +199,7 @@ STRANGE = GOOD | {"categories": [{"id": CAR, "name": "zebra"}]}
 RESIZED = GOOD | {"images": [{"id": 0, "file_name": "a.png", "width": 640, "height": 480}]}
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize(
     ("annotations", "problem"),
     [
@@ -266,7 +271,7 @@ def test_progress_is_shown_at_a_terminal_and_ctrl_c_ends_it(folder: Path) -> Non
     assert b"small.tflite:" in shown
     assert b"/3000" in shown
     process.send_signal(signal.SIGINT)
-    stdout, _ = process.communicate(timeout=30)
+    stdout, _ = process.communicate(timeout=60)
     os.set_blocking(master, False)
     rest = os.read(master, 1 << 16)
     os.close(master)

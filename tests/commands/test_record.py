@@ -43,6 +43,7 @@ def messages(path: Path) -> bytes:
     )
 
 
+@pytest.mark.quick_cases(1)
 @pytest.mark.parametrize(
     "sections",
     [{}, {"preprocess": {"resize": "letterbox"}, "postprocess": {"score_threshold": 0.05}}],
@@ -204,7 +205,7 @@ def test_ctrl_c_ends_it_with_whole_files(tmp_path: Path) -> None:
     )  # fmt: skip
     wait_for((tmp_path / "out" / "000002.png").exists)
     process.send_signal(signal.SIGINT)
-    stdout, stderr = process.communicate(timeout=10)
+    stdout, stderr = process.communicate(timeout=60)
     assert (process.returncode, stderr) == (0, "")
     saved = int(stdout.split()[0])
     pictures = sorted((tmp_path / "out").glob("*"))

@@ -55,6 +55,7 @@ def home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.quick_cases(4)
 @pytest.mark.parametrize("case", CASES)
 def test_it_works_with_relative_paths(case: str, home: Path) -> None:
     if case == "eval":

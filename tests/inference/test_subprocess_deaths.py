@@ -80,6 +80,7 @@ def test_deaths_in_a_row_wait_longer_and_end_it(
     backend.close()
 
 
+@pytest.mark.slow
 def test_deaths_far_apart_never_end_it(
     tpu_spec: ModelSpec, stand_in: ModelOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,7 +26,7 @@ def test_a_recorded_stream_loses_the_frame_in_flight_and_no_other(
     recorder = Recorder()
     pipeline = make_pipeline(synthetic(live=False, frame_limit=200), isolated, [recorder])
     pipeline.start()
-    assert pipeline.wait(30)
+    assert pipeline.wait(60)
     assert recorder.numbers == [*range(49), *range(50, 200)]
     assert [frame_number(result.frame.image) for result in recorder.results] == recorder.numbers
     stats = pipeline.stats.snapshot()
@@ -42,7 +42,7 @@ def test_a_live_stream_goes_on_with_its_newest_frame_while_the_camera_stays_open
     recorder.publish = tell_after(60, recorder, enough)  # type: ignore[method-assign]
     pipeline = make_pipeline(source, isolated, [recorder])
     pipeline.start()
-    assert enough.wait(30)
+    assert enough.wait(60)
     pipeline.stop()
     stats = pipeline.stats.snapshot()
     assert stats.captured == stats.dropped + stats.inferred
@@ -99,8 +99,9 @@ def test_a_hang_in_this_process_ends_the_service_with_a_sentence(
     pipeline = make_pipeline(source, backend, [Recorder()])
     pipeline.start()
     with pytest.raises(DeviceError, match=r"inference did not end within 0\.2 s; set model\.isol"):
-        pipeline.wait(20)
+        pipeline.wait(60)
     backend.let_go.set()
+    assert all(worker.join(60) for worker in pipeline.workers)
 
 
 class HangingBackend(EdgeTpuBackend):
@@ -109,5 +110,5 @@ class HangingBackend(EdgeTpuBackend):
     let_go = threading.Event()
 
     def invoke(self) -> RawHeads:
-        assert self.let_go.wait(30)
+        assert self.let_go.wait(60)
         return super().invoke()

@@ -48,22 +48,22 @@ small = pytest.mark.parametrize("data", SMALL.values(), ids=SMALL)
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Fail on a warning, a hang or a huge allocation."""
+    """Fail on a warning, a hang (so much time of the processor) or a huge allocation."""
 
     def too_long(*_: object) -> None:
         raise TimeoutError(f"not done after {LIMIT_S} s")
 
     tracemalloc.start()
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(LIMIT_S)
+    before = signal.signal(signal.SIGPROF, too_long)
+    signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             yield
         assert tracemalloc.get_traced_memory()[1] < LIMIT_BYTES
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
         tracemalloc.stop()
 
 
@@ -112,6 +112,7 @@ def damaged(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(edited)
 
 
+@pytest.mark.quick_cases(1)
 @small
 def test_every_truncation_is_refused(data: bytes, tmp_path: Path) -> None:
     """A download that was cut short: tflite-runtime would crash on it, without a word."""
@@ -130,6 +131,7 @@ def test_truncations_of_the_published_file_are_refused(stock_model: Path, tmp_pa
         assert refused(lambda: load(str(path))), length
 
 
+@pytest.mark.quick_cases(1)
 @small
 def test_random_damage(data: bytes, tmp_path: Path) -> None:
     rng = np.random.default_rng(20261122)
@@ -140,6 +142,7 @@ def test_random_damage(data: bytes, tmp_path: Path) -> None:
     assert 0.1 < np.mean(outcomes) < 0.95
 
 
+@pytest.mark.slow
 def test_damage_to_the_options_of_the_op(tmp_path: Path) -> None:
     """The flexbuffer of the options is where most of an op's bytes lie."""
     rng, data = np.random.default_rng(1), SMALL["op"]

@@ -239,6 +239,7 @@ def test_other_names_may_be_in_any_order() -> None:
     assert labels.match(lines, 90)[0] == tuple(lines)
 
 
+@pytest.mark.slow
 def test_detections_are_called_the_same_with_any_of_the_lists(demo: Path, tmp_path: Path) -> None:
     """Through the command; ``chelsea.jpg`` is a cat."""
     path = tmp_path / "labels.txt"

@@ -39,7 +39,7 @@ def test_a_recorded_source_loses_nothing_and_keeps_the_order(detector: CpuBacken
     first, second = Recorder("first"), Recorder("second")
     pipeline = make_pipeline(synthetic(live=False, frame_limit=200), detector, [first, second])
     pipeline.start()
-    assert pipeline.wait(30)
+    assert pipeline.wait(60)
     assert first.numbers == second.numbers == list(range(200))
     assert [frame_number(result.frame.image) for result in first.results] == list(range(200))
     stats = pipeline.stats.snapshot()
@@ -53,7 +53,7 @@ def test_every_result_carries_its_times_and_age(detector: CpuBackend) -> None:
     recorder = Recorder()
     pipeline = make_pipeline(synthetic(live=False, frame_limit=3), detector, [recorder])
     pipeline.start()
-    assert pipeline.wait(30)
+    assert pipeline.wait(60)
     for result in recorder.results:
         assert result.timing.preprocess_ms > 0
         assert result.timing.inference_ms > 0
@@ -71,13 +71,13 @@ def test_a_live_source_is_always_inferred_at_its_newest_frame(gated: GatedDetect
     pipeline.start()
     source.push(1)
     for _ in range(20):
-        assert gated.entered.acquire(timeout=10)
+        assert gated.entered.acquire(timeout=60)
         source.push(5)
         gated.permits.release()
-    assert gated.entered.acquire(timeout=10)
+    assert gated.entered.acquire(timeout=60)
     gated.permits.release()
     source.end()
-    assert pipeline.wait(10)
+    assert pipeline.wait(60)
     assert recorder.numbers == [0, *range(5, 101, 5)]
     stats = pipeline.stats.snapshot()
     assert (stats.captured, stats.inferred, stats.dropped) == (101, 21, 80)
@@ -101,7 +101,7 @@ def test_a_stop_finishes_what_is_under_way(gated: GatedDetector) -> None:
     recorder = Recorder()
     pipeline = make_pipeline(synthetic(live=False, frame_limit=None), gated, [recorder])
     pipeline.start()
-    assert gated.entered.acquire(timeout=10)
+    assert gated.entered.acquire(timeout=60)
     pipeline.request_stop()
     gated.permits.release(10)
     pipeline.stop()
@@ -112,10 +112,11 @@ def test_a_stop_finishes_what_is_under_way(gated: GatedDetector) -> None:
 def test_a_worker_that_hangs_is_named_and_does_not_hold_the_stop(gated: GatedDetector) -> None:
     pipeline = make_pipeline(synthetic(live=False, frame_limit=None), gated, [Recorder()])
     pipeline.start()
-    assert gated.entered.acquire(timeout=10)
-    with pytest.raises(PipelineError, match=r"inference did not stop within 0\.2 s"):
-        pipeline.stop(timeout_s=0.2)
+    assert gated.entered.acquire(timeout=60)
+    with pytest.raises(PipelineError, match=r"inference did not stop within 3 s"):
+        pipeline.stop(timeout_s=3)
     gated.permits.release(100)
+    assert pipeline.wait(60)
 
 
 def test_an_error_in_the_source_stops_everything_and_is_raised(detector: CpuBackend) -> None:
@@ -124,7 +125,7 @@ def test_an_error_in_the_source_stops_everything_and_is_raised(detector: CpuBack
     pipeline = make_pipeline(source, detector, [recorder])
     pipeline.start()
     with pytest.raises(DeviceError, match="failed at frame 5"):
-        pipeline.wait(10)
+        pipeline.wait(60)
     assert recorder.events[-1] == "close"
     assert not threads_of(pipeline)
 
@@ -176,7 +177,7 @@ def test_a_source_that_ends_does_not_wait_for_a_device_that_is_missing(tmp_path:
         synthetic(live=True, frame_limit=50), Missing(small_spec(tmp_path)), [Recorder()]
     )
     pipeline.start()
-    assert pipeline.wait(10)
+    assert pipeline.wait(60)
     stats = pipeline.stats.snapshot()
     assert (stats.captured, stats.dropped) == (50, 50)
 
@@ -188,23 +189,23 @@ def test_a_stop_while_the_device_is_being_opened_is_no_failure(tmp_path: Path) -
     class Slow(CpuBackend):
         def open(self) -> None:
             entered.set()
-            assert gate.wait(20)
+            assert gate.wait(60)
 
     pipeline = make_pipeline(
         synthetic(live=True, frame_limit=None), Slow(small_spec(tmp_path)), [Recorder()]
     )
     pipeline.start()
-    assert entered.wait(10)
-    pipeline.stop(timeout_s=0.4)
+    assert entered.wait(60)
+    pipeline.stop(timeout_s=3)
     gate.set()
-    assert pipeline.wait(10)
+    assert pipeline.wait(60)
 
 
 def test_a_recording_has_no_time_for_a_device_that_is_missing(tmp_path: Path) -> None:
     pipeline = make_pipeline(synthetic(live=False), Missing(small_spec(tmp_path)), [Recorder()])
     pipeline.start()
     with pytest.raises(DeviceError, match="no Edge TPU"):
-        pipeline.wait(10)
+        pipeline.wait(60)
 
 
 def test_an_inference_across_a_stopped_process_is_no_hang(gated: GatedDetector) -> None:
@@ -220,9 +221,9 @@ def test_an_inference_across_a_stopped_process_is_no_hang(gated: GatedDetector) 
     source = synthetic(live=False, frame_limit=1)
     pipeline = make_pipeline(source, gated, [recorder], clock_ns=clock_ns)
     pipeline.start()
-    assert gated.entered.acquire(timeout=10)
+    assert gated.entered.acquire(timeout=60)
     stopped_ns[0] = 3600 * 10**9
-    assert pipeline.wait(10)
+    assert pipeline.wait(60)
     assert recorder.numbers == [0]
 
 
@@ -234,7 +235,7 @@ def test_an_error_that_nobody_foresaw_stops_everything_too(detector: CpuBackend)
     pipeline = make_pipeline(synthetic(live=True, frame_limit=None), detector, [Broken()])
     pipeline.start()
     with pytest.raises(ZeroDivisionError, match="a bug"):
-        pipeline.wait(10)
+        pipeline.wait(60)
     assert not threads_of(pipeline)
 
 
@@ -244,8 +245,8 @@ def test_a_recording_that_stalls_stops_the_service(detector: CpuBackend) -> None
     )
     pipeline = make_pipeline(source, detector, [Recorder()], stall_timeout_s=0.05)
     pipeline.start()
-    with pytest.raises(DeviceError, match=r"camera: no frame for 0\.\d s; check the camera"):
-        pipeline.wait(10)
+    with pytest.raises(DeviceError, match=r"camera: no frame for \d+\.\d s; check the camera"):
+        pipeline.wait(60)
 
 
 def test_a_frame_of_another_size_in_the_stream_is_detected_in_its_own_pixels(
@@ -257,7 +258,7 @@ def test_a_frame_of_another_size_in_the_stream_is_detected_in_its_own_pixels(
     )
     pipeline = make_pipeline(source, detector, [recorder])
     pipeline.start()
-    assert pipeline.wait(10)
+    assert pipeline.wait(60)
     assert [result.frame.width for result in recorder.results] == [64, 64, 128, 64]
 
 
@@ -274,7 +275,7 @@ def test_a_publisher_that_fails_is_said_once_counted_and_tried_again(
         bad.failing.clear()
         source.push(5)
         source.end()
-        assert pipeline.wait(10)
+        assert pipeline.wait(60)
     stats = pipeline.stats.snapshot()
     assert (stats.failed["bad"], stats.published["bad"], stats.published["good"]) == (10, 5, 15)
     assert [record.message for record in caplog.records] == [
@@ -295,7 +296,7 @@ def test_a_blocked_publisher_of_a_live_source_sheds_its_oldest_and_delays_nobody
         wait_for(lambda count=count: len(fast.results) == count)
     slow.open_gate.set()
     source.end()
-    assert pipeline.wait(10)
+    assert pipeline.wait(60)
     stats = pipeline.stats.snapshot()
     assert fast.numbers == list(range(50))
     assert slow.numbers[-4:] == [46, 47, 48, 49]
@@ -318,7 +319,7 @@ class PushedSource(Source):
 
     def read(self, timeout_s: float) -> Frame | None:
         self._asked.release()
-        if not self._wanted.acquire(timeout=10):
+        if not self._wanted.acquire(timeout=60):
             return None
         return self._inner.read(timeout_s)
 
@@ -327,9 +328,9 @@ class PushedSource(Source):
 
     def push(self, count: int) -> None:
         for _ in range(count):
-            assert self._asked.acquire(timeout=10)
+            assert self._asked.acquire(timeout=60)
             self._wanted.release()
-        assert self._asked.acquire(timeout=10)
+        assert self._asked.acquire(timeout=60)
         self._asked.release()
 
     def end(self) -> None:

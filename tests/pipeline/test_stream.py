@@ -73,7 +73,7 @@ def test_a_slow_program_misses_nothing_of_a_recording(tmp_path: Path) -> None:
     gated.permits.release(50)
     first = next(results).frame.number
     for _ in range(9):  # what the queues hold, before anybody takes the second result
-        assert gated.entered.acquire(timeout=10)
+        assert gated.entered.acquire(timeout=60)
     assert [first, *(result.frame.number for result in results)] == list(range(50))
 
 

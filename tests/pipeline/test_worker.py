@@ -21,7 +21,7 @@ def test_begins_steps_until_closed_and_ends_once() -> None:
         "w", step, seen.append, begin=lambda: seen.append("begin"), end=lambda: seen.append("end")
     )
     worker.start()
-    assert worker.join(5)
+    assert worker.join(60)
     assert seen == ["begin", "step", "step", "end"]
     assert worker.error is None
 
@@ -39,7 +39,7 @@ def test_an_error_anywhere_is_kept_and_reported_once(where: str) -> None:
         "w", lambda: fail("step"), reported.append, lambda: fail("begin"), lambda: fail("end")
     )
     worker.start()
-    assert worker.join(5)
+    assert worker.join(60)
     assert reported == [worker]
     assert str(worker.error) == where
 
@@ -50,16 +50,16 @@ def test_silence_is_measured_from_the_last_step() -> None:
 
     def step() -> None:
         in_step.set()
-        go_on.wait(5)
+        go_on.wait(60)
         raise Closed
 
     worker = Worker("w", step, lambda _: None, clock=lambda: now[0])
     worker.start()
-    assert in_step.wait(5)
+    assert in_step.wait(60)
     now[0] = 107.5
     assert worker.silent_s == 7.5
     go_on.set()
-    assert worker.join(5)
+    assert worker.join(60)
 
 
 def test_joining_a_worker_that_never_started_is_no_error() -> None:

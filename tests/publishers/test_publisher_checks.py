@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,8 @@ def test_the_broker_must_answer() -> None:
 
 def test_a_name_server_that_blocks_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
-    monkeypatch.setattr(reachable, "TIMEOUT_S", 0.1)
+    impatient = partial(reachable.unreachable, timeout_s=0.1)
+    monkeypatch.setattr("edge_ssd.publishers.mqtt.unreachable", impatient)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: never.wait())
     (found,) = look(MqttOptions(host="broker.invalid"), "broker")
     assert found.verdict is Verdict.WARN

@@ -124,7 +124,7 @@ def test_a_bad_file_changes_nothing(file: File, running: Running, values: dict[s
 def test_an_error_of_the_first_publishers_still_ends_the_service(file: File) -> None:
     file.write(publishers=[{"type": "jsonl", "path": "/proc/a.jsonl"}])
     with pytest.raises(PublishError, match=r"/proc/a\.jsonl"):
-        Running(file).pipeline.wait(10)
+        Running(file).pipeline.wait(60)
 
 
 # The same from outside: a real process, real signals, what systemd is told and the log.
@@ -179,6 +179,7 @@ def test_sighup_names_what_needs_a_restart(file: File, child: Service) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_many_sighups_at_full_flow_lose_nothing(file: File, child: Service) -> None:
     for number in range(30):
         file.write(postprocess={"score_threshold": 0.1 + number / 100})

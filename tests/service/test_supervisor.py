@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -58,18 +59,24 @@ class Stuck:
 
     def __init__(self, name: str, clock: Clock) -> None:
         self.entered, self.go_on = threading.Semaphore(0), threading.Semaphore(0)
+        self._over = False
         self.worker = Worker(name, self._step, lambda _: None, clock=clock)
         self.worker.start()
-        assert self.entered.acquire(timeout=10)
+        assert self.entered.acquire(timeout=60)
 
     def _step(self) -> None:
         self.entered.release()
-        if not self.go_on.acquire(timeout=20):
+        if not self.go_on.acquire(timeout=60) or self._over:
             raise Closed
 
     def move(self) -> None:
         self.go_on.release()
-        assert self.entered.acquire(timeout=10)
+        assert self.entered.acquire(timeout=60)
+
+    def end(self) -> None:
+        self._over = True
+        self.go_on.release()
+        assert self.worker.join(60)
 
 
 class Watched:
@@ -89,8 +96,11 @@ class Watched:
 
 
 @pytest.fixture
-def watched(manager: NotifySocket) -> Watched:
-    return Watched(manager)
+def watched(manager: NotifySocket) -> Iterator[Watched]:
+    started = Watched(manager)
+    yield started
+    started.upper.end()
+    started.lower.end()
 
 
 PING = [{"WATCHDOG": "1"}]
@@ -134,7 +144,7 @@ def test_a_worker_that_has_ended_is_not_silent(manager: NotifySocket) -> None:
     clock = Clock()
     ended = Worker("capture", lambda: (_ for _ in ()).throw(Closed), lambda _: None, clock=clock)
     ended.start()
-    assert ended.join(10)
+    assert ended.join(60)
     clock.now_s += 1000
     Watchdog(Manager(manager.address, WATCHDOG_S), clock).check([ended])
     assert manager.waiting() == PING
@@ -148,6 +158,7 @@ def test_without_a_watchdog_nothing_is_judged(
     clock.now_s += 1000
     Watchdog(Manager(manager.address, None), clock).check([stuck.worker])
     assert (manager.waiting(), caplog.messages) == ([], [])
+    stuck.end()
 
 
 class Supervised:
@@ -183,7 +194,7 @@ def test_ready_comes_with_the_first_inferred_frame_and_status_after_it(
     pipeline = make_pipeline(synthetic(live=True, frame_limit=None), detector, [Recorder()])
     supervised = Supervised(pipeline, file, manager)
     pipeline.start()
-    assert detector.entered.acquire(timeout=10)
+    assert detector.entered.acquire(timeout=60)
     supervised.tick(0)
     supervised.tick(60)
     assert manager.waiting() == [{"STATUS": "waiting for the first frame"}]
@@ -304,9 +315,9 @@ def test_a_service_whose_camera_is_missing_waits_and_says_so(file: File) -> None
 
 
 def test_a_service_tells_its_whole_life(file: File) -> None:
-    with service(file.path, WATCHDOG_USEC="400000") as child:
+    with service(file.path, WATCHDOG_USEC="4000000") as child:
         child.manager.wait_for("READY")
-        for _ in range(5):
+        for _ in range(2):
             child.manager.wait_for("WATCHDOG")
         child.signal(signal.SIGTERM)
         assert child.end() == (0, "")
@@ -350,9 +361,9 @@ def test_a_blocked_publisher_starves_the_watchdog_and_is_named(file: File) -> No
         child.manager.wait_for("WATCHDOG")
         child.manager.wait_for(status="jsonl stdout is blocked")
         child.signal(signal.SIGABRT)
-        assert child.process.wait(10) == -signal.SIGABRT
+        assert child.process.wait(60) == -signal.SIGABRT
         _, stderr = child.end()
-        assert "jsonl stdout: blocked for 1 s; watchdog ping withheld" in stderr
+        assert re.search(r"jsonl stdout: blocked for \d+ s; watchdog ping withheld", stderr)
         assert "in publish" in stderr, "the stack of the thread that hangs"
         stuck_at = [
             index for index, told in enumerate(child.manager.messages) if "is blocked" in str(told)
@@ -368,7 +379,7 @@ def test_a_closed_terminal_ends_it(file: File) -> None:
         child.manager.wait_for("READY")
         os.close(ours)
         child.manager.wait_for("STOPPING")
-        assert child.process.wait(10) == 0
+        assert child.process.wait(60) == 0
 
 
 def test_a_sighup_at_a_terminal_that_is_open_reloads(file: File) -> None:

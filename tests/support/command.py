@@ -12,7 +12,7 @@ COMMAND = (sys.executable, "-m", "edge_ssd")
 
 
 def edge_ssd(
-    *arguments: object, cwd: Path | None = None, timeout_s: float = 60
+    *arguments: object, cwd: Path | None = None, timeout_s: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """Run to the end; stdout and stderr are text."""
     return subprocess.run(

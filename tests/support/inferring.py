@@ -14,7 +14,7 @@ from edge_ssd.inference.options import ModelOptions
 from edge_ssd.types import Geometry, RawHeads
 from support.machines import FakeMachine
 
-DEADLINE_S = 0.5
+DEADLINE_S = 3.0
 
 
 def changed(options: ModelOptions, **changes: object) -> ModelOptions:

@@ -35,7 +35,7 @@ from edge_ssd.models.loading import load
 from support.model_mutants import mutant, places, sources
 
 RESULTS = ("refused", "usable", "not usable")
-HANG_S = 5.0
+HANG_S = 30.0
 PIPE_BUF = 4000
 """A line is written whole, as long as it is no longer."""
 MEMORY_BYTES = 400_000_000

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +20,7 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 USER, PASSWORD = "edge", "correct horse: battery"
-WAIT_S = 10
+WAIT_S = 60
 Inbox = queue.Queue[tuple[int, paho.MQTTMessage]]
 # Debian puts it where only root's PATH leads.
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin"
@@ -42,7 +41,7 @@ authorityKeyIdentifier = keyid
 
 def run(*arguments: object) -> None:
     if not shutil.which(str(arguments[0]), path=_PATH):
-        pytest.skip(f"{arguments[0]} is not installed")
+        pytest.skip(f"{arguments[0]} is not installed (apt install mosquitto openssl)")
     environment = os.environ | {"PATH": _PATH}
     subprocess.run([*map(str, arguments)], check=True, capture_output=True, env=environment)
 
@@ -107,7 +106,7 @@ class Mosquitto:
     def start(self) -> None:
         program = shutil.which("mosquitto", path=_PATH)
         if program is None:
-            pytest.skip("mosquitto is not installed")
+            pytest.skip("mosquitto is not installed (apt install mosquitto)")
         self._process = subprocess.Popen(
             [program, "-c", str(self.folder / "mosquitto.conf")], stderr=subprocess.DEVNULL
         )
@@ -145,8 +144,8 @@ class Watcher:
     """A second client that notes every message of every topic; back soon after an outage."""
 
     def __init__(self, broker: Mosquitto) -> None:
-        self._messages: defaultdict[str, Inbox] = defaultdict(queue.Queue)
-        self._came: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+        self._messages: dict[str, Inbox] = {}
+        self._came: dict[str, threading.Event] = {}
         self._lives = 0
         self.subscribed = threading.Event()
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -164,15 +163,15 @@ class Watcher:
 
     def next(self, topic: str) -> paho.MQTTMessage:
         """Return the next message of this topic."""
-        return self._messages[topic].get(timeout=WAIT_S)[1]
+        return self._inbox(topic).get(timeout=WAIT_S)[1]
 
     def wait_for(self, topic: str) -> None:
         """Wait until a message of this topic came in this life of the broker."""
-        assert self._came[topic].wait(WAIT_S), f"no {topic}"
+        assert self._came.setdefault(topic, threading.Event()).wait(WAIT_S), f"no {topic}"
 
     def rest(self, topic: str) -> list[tuple[int, paho.MQTTMessage]]:
         """Return what came of this topic and was not taken, with the number of its connection."""
-        inbox = self._messages[topic]
+        inbox = self._inbox(topic)
         return [inbox.get_nowait() for _ in range(inbox.qsize())]
 
     def _on_connect(self, client: paho.Client, *_: object) -> None:
@@ -182,8 +181,12 @@ class Watcher:
         client.subscribe("#", qos=2)
 
     def _on_message(self, _client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
-        self._messages[message.topic].put((self._lives, message))
-        self._came[message.topic].set()
+        self._inbox(message.topic).put((self._lives, message))
+        self._came.setdefault(message.topic, threading.Event()).set()
+
+    def _inbox(self, topic: str) -> Inbox:
+        # Atomic, which a defaultdict's access is not: the client's thread calls this, too.
+        return self._messages.setdefault(topic, queue.Queue())
 
     def close(self) -> None:
         self._client.disconnect()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from support.command import command, environment
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 class NotifySocket:

@@ -33,7 +33,7 @@ class GatedDetector(CpuBackend):
 
     def invoke(self) -> RawHeads:
         self.entered.release()
-        assert self.permits.acquire(timeout=10)
+        assert self.permits.acquire(timeout=60)
         return super().invoke()
 
 
@@ -52,7 +52,7 @@ class Recorder(Publisher):
         self.events.append("open")
 
     def publish(self, result: FrameResult) -> None:
-        assert self.open_gate.wait(10)
+        assert self.open_gate.wait(60)
         if self.failing.is_set():
             raise PublishError(f"{self.name}: no room", "make room")
         self.results.append(result)

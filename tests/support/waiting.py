@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_for(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
+def wait_for(condition: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Wait until ``condition()`` holds."""
     deadline, gate = time.monotonic() + timeout_s, threading.Event()
     while not condition():

@@ -1,4 +1,8 @@
-"""Over 200,000 frames at full speed with faults all the time: nothing grows, everything adds up."""
+"""A minute at full speed with faults all the time: nothing grows, and the counters add up.
+
+The camera takes 260,000 frames; how many of them are inferred depends on the machine, and nothing
+here depends on that.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +89,6 @@ def test_a_soak_with_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     pipeline.wait()
 
     stats = pipeline.stats.snapshot()
-    assert stats.captured > 200_000
     assert stats.captured == stats.dropped + stats.inferred
     # Each error takes the frame it struck with it.
     assert FRAMES - stats.captured - source.skipped == sum(
@@ -102,6 +105,6 @@ def test_a_soak_with_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     slope = np.polyfit(np.arange(len(memory[settled])), memory[settled], 1)[0]
     print(f"captured {stats.captured}, inferred {stats.inferred}, shed {stats.shed}, ", end="")
     print(f"RSS {memory[0]} -> {memory[-1]} kB, {slope * SAMPLES:.0f} kB per {FRAMES} frames")
-    assert abs(slope * SAMPLES) < 2048, memory
+    assert slope * SAMPLES < 2048, memory
     assert len(set(descriptors[settled].tolist())) == 1
     assert len(set(threads[settled].tolist())) == 1

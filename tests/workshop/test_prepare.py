@@ -160,6 +160,7 @@ def test_int8_in_one_step_is_the_same_network(stock_model: Path, int8_model: Pat
     assert load(str(out)).name == load(str(int8_model)).name == stock_model.stem
 
 
+@pytest.mark.slow
 def test_int8_detects_what_the_original_does(
     shared: Path, stock_model: Path, int8_model: Path, runtime_name: str
 ) -> None:
@@ -188,6 +189,7 @@ def test_int8_detects_what_the_original_does(
     assert min(overlaps) > 0.8
 
 
+@pytest.mark.slow
 def test_int8_keeps_the_map(shared: Path, stock_model: Path, int8_model: Path) -> None:
     pytest.importorskip("pycocotools")
     from edge_ssd.commands.eval.annotations import read_annotations
@@ -275,6 +277,7 @@ def test_where_nothing_can_be_written(op_model: Path, tmp_path: Path) -> None:
     assert files_in(tmp_path) == ["detect.tflite"]
 
 
+@pytest.mark.quick_cases(2)
 @pytest.mark.parametrize("out", [".", "", "..", "/"])
 @pytest.mark.parametrize("force", [[], ["--force"]])
 def test_a_folder_is_refused_in_one_line(out: str, force: list[str], op_model: Path) -> None:

@@ -143,6 +143,7 @@ def test_a_full_queue_drops_the_oldest_and_tells_of_each(
         broker.kill()
 
 
+@pytest.mark.usefixtures("impatience")
 def test_closing_without_a_broker_counts_what_is_left(
     publisher: Publishers, certificates: Path, warned: Callable[[str], str]
 ) -> None:
@@ -154,6 +155,7 @@ def test_closing_without_a_broker_counts_what_is_left(
     assert "3 results could not be delivered" in warned("before the end")
 
 
+@pytest.mark.usefixtures("impatience")
 def test_closing_does_not_wait_for_a_frozen_broker(
     publisher: Publishers, broker: Mosquitto, watcher: Watcher
 ) -> None:
@@ -166,6 +168,7 @@ def test_closing_does_not_wait_for_a_frozen_broker(
     assert (sink.published, sink.dropped, sink.waiting) == (0, 100, 0)
 
 
+@pytest.mark.usefixtures("impatience")
 def test_a_connected_broker_that_takes_nothing_more_leads_to_drops(
     publisher: Publishers, broker: Mosquitto, watcher: Watcher
 ) -> None:
@@ -179,6 +182,7 @@ def test_a_connected_broker_that_takes_nothing_more_leads_to_drops(
     assert (sink.waiting, sink.dropped) == (3, 1)
 
 
+@pytest.mark.slow
 def test_ten_kills_at_full_rate_with_password_and_tls(
     publisher: Publishers, certificates: Path
 ) -> None:

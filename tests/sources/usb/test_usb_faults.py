@@ -75,7 +75,7 @@ def test_unplugged_and_plugged_in_again_it_goes_on_counting(
     assert read(source).number == 0
     camera.unplug()
     with pytest.raises(DeviceError, match="was unplugged"):
-        source.read(10)
+        source.read(60)
     source.close()
     with pytest.raises(DeviceError, match="does not exist"):
         source.open()
@@ -97,10 +97,10 @@ def test_a_driver_that_knows_of_the_plug_before_the_kernel_does_is_understood(
     source.open()
     asked.clear()
     camera.driver.put(None)
-    assert asked.wait(10)
+    assert asked.wait(60)
     camera.node.unlink()
     with pytest.raises(DeviceError, match="was unplugged"):
-        source.read(10)
+        source.read(60)
 
 
 def test_a_running_pipeline_survives_the_plug(
@@ -144,7 +144,7 @@ def test_a_silent_camera_is_reported_when_the_driver_gives_up(
     source.open()
     camera.driver.put(None)
     with pytest.raises(DeviceError, match=r"gave no image for \d+\.\d s; check the cable"):
-        source.read(10)
+        source.read(60)
 
 
 def test_an_error_that_nobody_foresaw_is_not_swallowed(
@@ -154,4 +154,4 @@ def test_an_error_that_nobody_foresaw_is_not_swallowed(
     monkeypatch.setattr(FakeVideoCapture, "retrieve", lambda _: 1 / 0)
     camera.send(BGR)
     with pytest.raises(ZeroDivisionError):
-        source.read(10)
+        source.read(60)

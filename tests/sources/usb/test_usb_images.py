@@ -26,7 +26,7 @@ def test_the_configured_wishes_reach_the_camera_and_frames_come(camera: FakeCame
     source = parse({"name": "door", "source": section}).make_source()
     source.open()
     camera.send(BGR)
-    frame = source.read(10)
+    frame = source.read(60)
     camera.driver.put(None)
     source.close()
 
@@ -133,7 +133,7 @@ def test_three_bytes_a_pixel_are_not_always_bgr(
     camera.send(BGR.reshape(1, -1))
     says = f"gives 9216 bytes per image of 64x48 {fourcc}, .*; set source.fourcc"
     with pytest.raises(DeviceError, match=says):
-        source.read(10)
+        source.read(60)
 
 
 def test_an_image_of_which_a_part_is_lost_is_passed_over(
@@ -168,7 +168,7 @@ def test_images_that_cannot_be_understood_are_refused_in_words(
     source.open()
     camera.send(raw)
     with pytest.raises(DeviceError, match=f"door: .* gives {says}.*; set source.fourcc"):
-        source.read(10)
+        source.read(60)
     source.close()
     assert not camera.captures[0].open
 
@@ -193,4 +193,4 @@ def wait_until_idle(camera: FakeCamera) -> None:
     """Wait until the reader has taken every frame and waits for more."""
     while not camera.driver.empty():
         threading.Event().wait(0.001)
-    assert camera.captures[-1].waiting.wait(10)
+    assert camera.captures[-1].waiting.wait(60)

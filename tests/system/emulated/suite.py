@@ -15,47 +15,29 @@ from system.emulated.pi import CHECKOUT, Environment
 
 TIMEOUT_S, DOCTOR_S = 1800, 300
 
+SELECTED = "runtime and not slow and not tensorflow and not system"
+"""What depends on the processor; the markers are explained in docs/testing.md."""
+
 STARTS = "starts Python again and again, seconds each here, and waits for no more than a Pi needs"
 LAST_WORDS = "quotes the last words of a process that dies; qemu adds its own"
-MINUTES = "takes minutes here, and the arithmetic in it is that of tests which are run"
-PYTHON_ALONE = "minutes of Python, the same on every processor"
-PULL = "tests/workshop/pull/test_pull_"
-ISOLATED, DRIFT = "tests/inference/test_subprocess", "tests/inference/test_drift"
+ISOLATED, PROBE = "tests/inference/test_subprocess", "tests/inference/test_probe.py"
 MAP = "test_map_of_the_deployed_path[tflite-runtime-ssdlite_mobilenet_v2_coco-0.313]"
 NOT_RUN = {
-    "tests/test_readme.py": "measures speed; .ci/run does it natively",
-    "tests/commands/test_tune.py": "measures speed",
-    "tests/benchmarks/test_prepare_gain.py": "measures speed",
-    "tests/commands/test_bad_inputs.py": STARTS,
     "tests/commands/test_eval.py": STARTS,
-    "tests/commands/doctor/test_doctor.py": STARTS,  # the tests of either Pi run doctor itself
-    "tests/commands/doctor/test_runner.py": LAST_WORDS,
-    "tests/test_cli.py::test_bench_measures_and_prints_json": "measures speed",
-    "tests/workshop/test_prepare.py::test_int8_keeps_the_map": MINUTES,
-    "tests/workshop/test_prepare.py::test_int8_detects_what_the_original_does": MINUTES,
-    "tests/commands/test_record.py::test_a_replay_gives_the_same_messages": MINUTES,
-    "tests/commands/test_record.py::test_a_recording_made_elsewhere_knows_its_files": MINUTES,
-    "tests/models/test_damaged.py": PYTHON_ALONE,
-    "tests/models/test_fuzz.py": PYTHON_ALONE,
-    f"{PULL}archives.py": PYTHON_ALONE,
-    f"{PULL}command.py": PYTHON_ALONE,
-    f"{PULL}faults.py": PYTHON_ALONE,
-    f"{PULL}folder.py": PYTHON_ALONE,
-    f"{PULL}retried.py": PYTHON_ALONE,
-    f"{PULL}trust.py": PYTHON_ALONE,
-    f"{PULL}ways.py": PYTHON_ALONE,
     f"tests/commands/test_eval_coco.py::{MAP}": "0.318 on ARM: 0.0004 past the tolerance",
+    "tests/models/test_fuzz.py": LAST_WORDS,
     f"{ISOLATED}_deaths.py::test_an_abort_loses_one_frame_and_is_told": LAST_WORDS,
     f"{ISOLATED}_deaths.py::test_deaths_in_a_row_wait_longer_and_end_it": STARTS,
-    f"{ISOLATED}_deaths.py::test_deaths_far_apart_never_end_it": STARTS,
     f"{ISOLATED}_deaths.py::test_while_it_waits_it_says_so_and_does_not_block": STARTS,
     f"{ISOLATED}.py::test_a_child_that_hangs_ends_with_a_parent_that_is_killed": STARTS,
-    f"{ISOLATED}_streams.py::test_a_stop_does_not_wait_for_a_network_that_starts_again": STARTS,
-    f"{DRIFT}.py::test_a_stick_that_becomes_ten_times_slower_is_told": "compares times of qemu",
-    "tests/inference/test_probe.py::test_what_goes_wrong_is_told_in_one_line": LAST_WORDS,
-    "tests/inference/test_probe.py::test_a_hang_is_ended_and_told": STARTS,
+    f"{ISOLATED}_streams.py::test_a_stop_does_not_wait_for_a_model_that_starts_again": STARTS,
+    "tests/inference/test_drift.py::test_a_stick_that_becomes_ten_times_slower_is_told": (
+        "compares times of qemu"
+    ),
+    f"{PROBE}::test_what_goes_wrong_is_told_in_one_line": LAST_WORDS,
+    f"{PROBE}::test_a_hang_is_ended_and_told": STARTS,
 }
-"""Tests that are not run, and why; nor are those in tests/system, of this machine's own Debian."""
+"""Tests of those selected that are not run, and why."""
 
 NO_SCHEMA = "could not import 'ai_edge_litert.schema_py_generated'"
 
@@ -89,7 +71,7 @@ def run_suite(
     environment: Environment, folder: Path, paths: Collection[str], but: Collection[str],
     programs: Path | None = None,
 ) -> Suite:  # fmt: skip
-    """Run the tests in ``paths`` without those in ``but``, both ids of pytest.
+    """Run the tests SELECTED in ``paths`` without those in ``but``, both ids of pytest.
 
     Those that fail get a second chance: some wait for no longer than a Pi needs, and here two
     emulators share the processor.
@@ -97,7 +79,7 @@ def run_suite(
     """
     folder.mkdir()
     command = [
-        str(environment.python), "-m", "pytest", "-m", "not tensorflow", "--ignore=tests/system",
+        str(environment.python), "-m", "pytest", "-m", SELECTED, "--ignore=tests/system",
         "-o", f"cache_dir={folder / 'cache'}", "--color=no", "--durations=15",
         f"--basetemp={folder / 'tests'}", *(f"--deselect={test}" for test in but), *paths,
     ]  # fmt: skip

@@ -90,8 +90,8 @@ def test_ctrl_c_leaves_no_model(tmp_path: Path) -> None:
             "models", "pull", "ssd_mobilenet_v1_coco_quant", "--mirror", server.url,
             "--output", tmp_path / "models",
         )  # fmt: skip
-        assert server.asked.wait(30)
+        assert server.asked.wait(60)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=60)
     assert (process.returncode, told) == (130, "error: interrupted\n")
     assert named(tmp_path / "models") == []

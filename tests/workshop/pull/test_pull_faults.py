@@ -94,7 +94,7 @@ def test_a_drip_ends_when_the_time_is_up(folder: Path, monkeypatch: pytest.Monke
     def drips(exchange: serve.Exchange) -> None:
         exchange.head("200 OK", Content_Length=len(MODEL))
         for byte in MODEL:
-            assert due.acquire(timeout=10)
+            assert due.acquire(timeout=60)
             exchange.send(bytes([byte]))
 
     def progress(done: int, _total: int | None) -> None:

@@ -27,7 +27,7 @@ AT_LAST: dict[str, list[Answer]] = {
 @pytest.mark.parametrize("case", AT_LAST)
 def test_a_bad_start_is_made_good(case: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if serve.stalls_midway in AT_LAST[case]:
-        monkeypatch.setattr(STALL_S, 0.5)  # long enough for who does not stall
+        monkeypatch.setattr(STALL_S, 2)  # long enough for who does not stall
     with MisbehavingServer(MODEL, *AT_LAST[case]) as server:
         pulled = pull_from(server, "sized", folder)
     assert pulled == Pulled(folder / "sized.tflite", sha256(MODEL), fresh=True)
