@@ -26,10 +26,10 @@ RUNTIME = [
         "models/test_bundled.py", "models/test_embedded.py", "models/test_face.py",
         "models/test_flatbuffer_graph.py", "models/test_loading.py",
         "models/test_operator_inputs.py", "models/test_stock_golden.py",
-        "commands/test_annotated_video.py", "commands/test_eval.py", "commands/test_eval_coco.py",
+        "commands/test_annotated.py", "commands/test_eval.py", "commands/test_eval_coco.py",
         "sources/test_images.py", "sources/test_recorded.py", "sources/test_video.py",
         "workshop/inspect", "workshop/test_prepare.py", "workshop/test_requantise.py",
-        "test_boxes.py", "test_draw.py",
+        "test_boxes.py", "test_detector.py", "test_draw.py",
     )
 ]  # fmt: skip
 """Tests of what computes; with those of ``runtime_name``, .ci/run repeats them on the second
