@@ -38,7 +38,7 @@ class Bench:
             lambda: self.now_ns,
         )  # fmt: skip
         # What waits for the next try lets the test's time pass instead.
-        self.capture.outage._wait = lambda seconds: self.wait(None, seconds)
+        self.capture.outage.wait = lambda seconds: self.wait(None, seconds)
 
     def wait(self, _event: threading.Event | None, seconds: float | None = None) -> bool:
         self.now_ns += max(1, round((seconds or 0) * 1e9))
