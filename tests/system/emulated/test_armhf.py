@@ -17,13 +17,12 @@ pytestmark = pytest.mark.system
 
 SMOKE = ("tests/inference", "tests/models", "tests/postprocess", "tests/test_boxes.py")
 ALSO_NOT_RUN = {
-    "tests/inference/test_delegate.py": "needs a compiler for 32-bit ARM",
-    "tests/inference/test_fallback.py": "likewise",
-    "tests/inference/test_subprocess.py": "likewise",
-    "tests/inference/test_subprocess_deaths.py": "likewise",
-    "tests/inference/test_subprocess_streams.py": "likewise",
-    "tests/inference/test_probe.py": "likewise",
-}
+    f"tests/inference/test_{name}.py": "needs a compiler for 32-bit ARM"
+    for name in (
+        "delegate", "edgetpu_checks", "fallback", "probe", "subprocess", "subprocess_deaths",
+        "subprocess_streams",
+    )
+}  # fmt: skip
 """Tests of those that are not run, and why."""
 
 
