@@ -25,15 +25,15 @@ from edge_ssd.publishers import mqtt_publisher
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A publisher waits for a broker that works as long as a busy machine takes."""
-    monkeypatch.setattr(mqtt_publisher, "FLUSH_S", WAIT_S)
-    monkeypatch.setattr(mqtt_publisher, "ROOM_S", WAIT_S)
+    monkeypatch.setattr(mqtt_publisher, "_FLUSH_S", WAIT_S)
+    monkeypatch.setattr(mqtt_publisher, "_ROOM_S", WAIT_S)
 
 
 @pytest.fixture
 def impatience(patience: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """As little as it takes to notice that the broker does nothing."""
-    monkeypatch.setattr(mqtt_publisher, "FLUSH_S", 0.2)
-    monkeypatch.setattr(mqtt_publisher, "ROOM_S", 0.05)
+    monkeypatch.setattr(mqtt_publisher, "_FLUSH_S", 0.2)
+    monkeypatch.setattr(mqtt_publisher, "_ROOM_S", 0.05)
 
 
 @pytest.fixture(scope="session")
