@@ -44,7 +44,7 @@ def build_root(folder: Path) -> None:
     )  # fmt: skip
 
 
-def run(*command: object, check: bool = False, timeout_s: float = 300, **more: object) -> Finished:
+def run(*command: object, check: bool = False, timeout_s: float = 900, **more: object) -> Finished:
     """Run to the end; stdout has both outputs, in their order."""
     finished = subprocess.run(
         [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -167,7 +167,7 @@ def add_wheel(checkout: Path, others: Path) -> None:
     run(sys.executable, "-m", "pip", *wheel, check=True)
 
 
-def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 30) -> None:
+def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 120) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come to pass in {timeout_s:.0f} s"

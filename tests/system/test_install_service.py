@@ -92,7 +92,7 @@ def test_a_frozen_worker_is_restarted_by_the_watchdog(service: Machine) -> None:
     configure(service, recorded("/run/stuck", postprocess=much))
     restart(service)
     frozen, since = service.unit("MainPID"), ready_at(service)
-    wait_for(lambda: died_and_came_back(service, frozen), "the watchdog", 60)
+    wait_for(lambda: died_and_came_back(service, frozen), "the watchdog")
     seconds = (service.microseconds("ActiveExit") - since) / 1e6
     print(f"frozen to killed by the watchdog: {seconds:.1f} s")
     journal = service.ask("journalctl", "-u", "edge-ssd", f"_PID={frozen}", "-o", "cat")
