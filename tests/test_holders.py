@@ -10,21 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.machines import held
 
 from edge_ssd.holders import holders
-
-
-@contextmanager
-def another_process_holding(path: Path) -> Iterator[str]:
-    code = f"f = open({str(path)!r}); print(flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdout.readline()
-        yield f"(pid {process.pid})"
-        process.stdin.close()
 
 
 @contextmanager
@@ -51,7 +39,7 @@ def test_the_process_that_has_it_open_is_named_while_it_has(tmp_path: Path) -> N
     device.touch()
     other.touch()
     link.symlink_to(device)
-    with device.open(), another_process_holding(device) as pid:
+    with device.open(), held(device) as pid:
         for asked in (device, str(device), link, tmp_path / "video*"):
             (holder,) = holders(asked)  # and not this process
             assert holder.startswith("python")
@@ -82,7 +70,7 @@ def test_another_terminal_of_the_same_number_is_none() -> None:
         links = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
         assert Path(name) in links
         assert holders(name) == []
-        with another_process_holding(Path(name)) as other:
+        with held(Path(name)) as other:
             assert [holder.partition(" ")[2] for holder in holders(name)] == [other]
             os.write(mine, b"\n")
     os.close(mine)

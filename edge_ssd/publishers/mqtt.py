@@ -48,7 +48,7 @@ class MqttOptions(LoginOptions, PublisherOptions):
     heartbeat_s: float | None = Field(default=None, gt=0)
     """With on-change, send after this many seconds without a message; null for never."""
     qos: Literal[0, 1, 2] = 1
-    """0: may be lost; 1: arrives, perhaps twice; 2: arrives, twice only after an outage."""
+    """0: at most once; 1: at least once; 2: exactly once, but for outages."""
     retain: bool = False
     """The broker keeps the last message for clients that come later."""
     keepalive_s: int = Field(default=30, ge=5, le=65535)

@@ -71,8 +71,8 @@ class FakeMachine:
 
 
 @contextmanager
-def held(path: Path, name: str = "") -> Iterator[None]:
-    """Another process has the file open; name: what it calls itself."""
+def held(path: Path, name: str = "") -> Iterator[str]:
+    """Another process has the file open; yields ``(pid N)``. name: what it calls itself."""
     rename = f"open('/proc/self/comm', 'w').write({name!r});" if name else ""
     code = f"f = open({str(path)!r}); {rename} print(flush=True); input()"
     with subprocess.Popen(
@@ -81,5 +81,5 @@ def held(path: Path, name: str = "") -> Iterator[None]:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdout.readline()
-        yield
+        yield f"(pid {process.pid})"
         process.stdin.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support import booted
 from support.booted import Machine
+from support.installed import configure, install, recorded, restart
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +53,20 @@ def machine(memory: Path, debian: Path, srv: Path) -> Iterator[Machine]:
     machine = Machine(root, srv)
     yield machine
     machine.power_off()
+
+
+@pytest.fixture(scope="module")
+def installed(machine: Machine) -> Iterator[Machine]:
+    configure(machine, recorded())
+    finished = install(machine)
+    assert finished.returncode == 0, finished.stdout
+    yield machine
+    machine.run("/opt/edge-ssd/uninstall.sh", "--purge", check=True)
+
+
+@pytest.fixture
+def service(installed: Machine) -> Machine:
+    """It runs, on the recorded images."""
+    configure(installed, recorded())
+    restart(installed)
+    return installed

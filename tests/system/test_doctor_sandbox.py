@@ -9,28 +9,11 @@ from typing import Any
 
 import pytest
 from support.booted import Machine
-from support.installed import CONFIG, LINES, configure, install, recorded, restart, wait_for_more
+from support.installed import CONFIG, LINES, configure, recorded, restart, wait_for_more
 
 pytestmark = pytest.mark.system
 
 DOCTOR = "/opt/edge-ssd/bin/edge-ssd"
-
-
-@pytest.fixture(scope="module")
-def installed(machine: Machine) -> Iterator[Machine]:
-    configure(machine, recorded())
-    finished = install(machine)
-    assert finished.returncode == 0, finished.stdout
-    yield machine
-    machine.run("/opt/edge-ssd/uninstall.sh", "--purge", check=True)
-
-
-@pytest.fixture
-def service(installed: Machine) -> Machine:
-    """It runs, on the recorded pictures."""
-    configure(installed, recorded())
-    restart(installed)
-    return installed
 
 
 def doctor(machine: Machine, *before: str, config: str = CONFIG) -> tuple[int, dict[str, Any]]:

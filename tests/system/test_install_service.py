@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 from support.booted import Machine, wait_for
@@ -12,7 +11,6 @@ from support.installed import (
     LINES,
     configure,
     guide,
-    install,
     messages,
     recorded,
     restart,
@@ -20,23 +18,6 @@ from support.installed import (
 )
 
 pytestmark = pytest.mark.system
-
-
-@pytest.fixture(scope="module")
-def installed(machine: Machine) -> Iterator[Machine]:
-    configure(machine, recorded())
-    finished = install(machine)
-    assert finished.returncode == 0, finished.stdout
-    yield machine
-    machine.run("/opt/edge-ssd/uninstall.sh", "--purge", check=True)
-
-
-@pytest.fixture
-def service(installed: Machine) -> Machine:
-    """It runs, on the recorded pictures."""
-    configure(installed, recorded())
-    restart(installed)
-    return installed
 
 
 def test_it_runs_at_once_and_at_every_boot(installed: Machine) -> None:
