@@ -58,10 +58,8 @@ class OwnerLock:
             for flags in (os.O_RDONLY, os.O_RDONLY | os.O_CREAT):
                 with suppress(OSError):
                     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        raise DeviceError(
-            f"no lock file {name} can be made in {' or '.join(map(str, self._folders))}",
-            "let this user write to one of them",
-        )
+        problem = f"no lock file {name} can be made in {' or '.join(map(str, self._folders))}"
+        raise DeviceError(problem, "let this user write to one of them")
 
 
 def lock_folders() -> list[Path]:

@@ -110,9 +110,8 @@ def remember(model: Path, choice: Choice, path: Path) -> None:
             values = {"schema": SCHEMA, "machine": here, "models": models}
             part.write_text(json.dumps(values, indent=2) + "\n")
     except OSError as error:
-        raise PublishError(
-            f"{path} cannot be written: {error.strerror}", "run as root, or give --config"
-        ) from None
+        problem = f"{path} cannot be written: {error.strerror}"
+        raise PublishError(problem, "run as root, or give --config") from None
 
 
 def _find(path: Path, model: str) -> Choice | None:

@@ -131,19 +131,15 @@ def find(name_or_path: str) -> Path:
     if os.path.isdir(path):  # noqa: PTH112 (pathlib's raises without permission)
         raise ModelError("it is a folder", "give the .tflite file in it", path)
     if name_or_path in offers():
-        raise ModelError(
-            f"model {name_or_path} is not on this machine",
-            f"get it with `edge-ssd models pull {name_or_path}`",
-        )
+        problem = f"model {name_or_path} is not on this machine"
+        raise ModelError(problem, f"get it with `edge-ssd models pull {name_or_path}`")
     error = hidden(path)
     if error:
         raise ModelError(f"cannot be read: {error.strerror}", remedy(path, error), path)
     near = difflib.get_close_matches(name_or_path, known | bundled() | offers(), n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise ModelError(
-        f"no model {name_or_path!r}: neither a file nor a name in the catalogue",
-        f"{hint}see `edge-ssd models list`",
-    )
+    problem = f"no model {name_or_path!r}: neither a file nor a name in the catalogue"
+    raise ModelError(problem, f"{hint}see `edge-ssd models list`")
 
 
 def _models_in(place: Path) -> list[Path]:

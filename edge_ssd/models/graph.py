@@ -200,9 +200,8 @@ class Graph:
 def check_mark(data: Data) -> None:
     """Raise ModelError unless the file that begins so is a TensorFlow Lite file."""
     if bytes(data[4:8]) != b"TFL3":
-        raise ModelError(
-            "not a TensorFlow Lite file (it does not carry the mark TFL3)", "give a .tflite file"
-        )
+        problem = "not a TensorFlow Lite file (it does not carry the mark TFL3)"
+        raise ModelError(problem, "give a .tflite file")
 
 
 def custom_options(operator: Operator) -> dict[str, Any]:

@@ -147,9 +147,8 @@ def match(lines: Sequence[str | None], classes: int) -> tuple[Labels, str]:
         -1: ": one too few; is the first column of the scores the background, and the manifest "
         "denies it?",
     }
-    raise ModelError(
-        f"{both[0]} do not fit the model's {both[1]}{why.get(count - classes, '')}", _EACH_CLASS
-    )
+    problem = f"{both[0]} do not fit the model's {both[1]}{why.get(count - classes, '')}"
+    raise ModelError(problem, _EACH_CLASS)
 
 
 def _check_not_moved(names: Labels, first: str) -> None:

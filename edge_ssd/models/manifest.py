@@ -52,11 +52,9 @@ class Entry:
 
     def error(self, key: str, problem: str) -> ManifestError:
         """Return the error for one key."""
-        return ManifestError(
-            f"{f'{self.place}{key}'.rstrip('.') or 'it'} {problem}",
-            "correct it, or remove the manifest if it belongs to another model",
-            self.path,
-        )
+        problem = f"{f'{self.place}{key}'.rstrip('.') or 'it'} {problem}"
+        remedy = "correct it, or remove the manifest if it belongs to another model"
+        return ManifestError(problem, remedy, self.path)
 
     @contextmanager
     def placed(self) -> Iterator[None]:

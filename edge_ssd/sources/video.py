@@ -103,10 +103,8 @@ class VideoSource(Source):
         self._first = self._decode()
         if self._first is None:
             self.close()
-            raise InputError(
-                f"{self._path}: no frame could be decoded",
-                "check that it plays, and is a video this OpenCV knows (H.264 in .mp4 is safe)",
-            )
+            remedy = "check that it plays, and is a video this OpenCV knows (H.264 in .mp4 is safe)"
+            raise InputError(f"{self._path}: no frame could be decoded", remedy)
 
     def _decode(self) -> NDArray[np.uint8] | None:
         image, self._first = self._first, None

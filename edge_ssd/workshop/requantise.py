@@ -106,10 +106,8 @@ def _check(graph: Graph) -> None:
     if dtypes == {"i1"}:
         raise _refused("it is int8 already")
     if "<f4" in dtypes:
-        raise ModelError(
-            "its weights are float32, and there are no scales to requantise by",
-            "export it quantised (full integer), or leave out --int8",
-        )
+        problem = "its weights are float32, and there are no scales to requantise by"
+        raise ModelError(problem, "export it quantised (full integer), or leave out --int8")
     unknown = sorted(names - _INT8_VERSION.keys())
     if unknown:
         raise _refused(f"its operators {', '.join(unknown)} are not known to requantisation")
