@@ -1,7 +1,4 @@
-"""What `edge-ssd tune` found fastest here, and its use where the configuration leaves it open.
-
-The file is made by ``remember`` and read at the start of the service, never written by it.
-"""
+"""What `edge-ssd tune` found fastest here, and its use where the configuration leaves it open."""
 
 from __future__ import annotations
 
@@ -54,10 +51,7 @@ def machine() -> dict[str, Any]:
 
 def fingerprint(path: Path) -> str:
     """Return the sha256 of a model file and of any manifest beside it. Raises OSError."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            found.update(chunk)
+    found = hashlib.sha256(path.read_bytes())
     manifest = path.with_suffix(".json")
     if is_file(manifest):
         found.update(manifest.read_bytes())

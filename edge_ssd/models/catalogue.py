@@ -68,10 +68,7 @@ class Offer:
             "schema": manifest.SCHEMA,
             "name": self.name,
             "description": self.description,
-            "file": {
-                "sha256": self.model_sha256,
-                "size": self.member.size if self.member else self.size,
-            },
+            "file": {"sha256": self.model_sha256, "size": (self.member or self).size},
             "origin": {"url": self.url},
             "licence": self.licence,
             "map": {"value": self.map, "source": self.map_source},
@@ -110,10 +107,7 @@ def folder() -> Path:
 
 
 def pulled() -> dict[str, Path]:
-    """Return the models that were pulled by this user or for the system, by name.
-
-    A folder that may not be read counts as empty, with a warning.
-    """
+    """Return this user's and the system's pulled models by name. An unreadable folder has none."""
     places = (SYSTEM, _own_folder())
     return {path.stem: path for place in places for path in _models_in(place)}
 

@@ -14,12 +14,9 @@ CLASSES = 90
 _MOST = 0.9
 # As darknet and its descendants write them.
 _SAME = {
-    "aeroplane": "airplane",
-    "motorbike": "motorcycle",
-    "sofa": "couch",
-    "tvmonitor": "tv",
+    "aeroplane": "airplane", "motorbike": "motorcycle", "sofa": "couch", "tvmonitor": "tv",
     "hairdryer": "hairdrier",
-}
+}  # fmt: skip
 
 
 @cache

@@ -1,8 +1,4 @@
-"""What travels inside a model file besides its graph.
-
-Our manifest, as a named metadata buffer, so that one file is all it takes; and the zip archive
-that TFLite metadata puts behind the graph, with the labels.
-"""
+"""Inside a model file: our manifest, a named metadata buffer; behind it: TFLite's zip of labels."""
 
 from __future__ import annotations
 

@@ -39,18 +39,12 @@ _NAMES = {
 
 # OpenCV's conversion to BGR, rows of bytes per two rows of pixels, and bytes per pixel in a row.
 _FORMATS: dict[str, tuple[int | None, int, int]] = {
-    "YUYV": (cv2.COLOR_YUV2BGR_YUYV, 2, 2),
-    "YUY2": (cv2.COLOR_YUV2BGR_YUY2, 2, 2),
-    "YVYU": (cv2.COLOR_YUV2BGR_YVYU, 2, 2),
-    "UYVY": (cv2.COLOR_YUV2BGR_UYVY, 2, 2),
-    "NV12": (cv2.COLOR_YUV2BGR_NV12, 3, 1),
-    "NV21": (cv2.COLOR_YUV2BGR_NV21, 3, 1),
-    "YU12": (cv2.COLOR_YUV2BGR_I420, 3, 1),
-    "YV12": (cv2.COLOR_YUV2BGR_YV12, 3, 1),
-    "GREY": (cv2.COLOR_GRAY2BGR, 2, 1),
-    "RGB3": (cv2.COLOR_RGB2BGR, 2, 3),
-    "BGR3": (None, 2, 3),
-}
+    "YUYV": (cv2.COLOR_YUV2BGR_YUYV, 2, 2), "YUY2": (cv2.COLOR_YUV2BGR_YUY2, 2, 2),
+    "YVYU": (cv2.COLOR_YUV2BGR_YVYU, 2, 2), "UYVY": (cv2.COLOR_YUV2BGR_UYVY, 2, 2),
+    "NV12": (cv2.COLOR_YUV2BGR_NV12, 3, 1), "NV21": (cv2.COLOR_YUV2BGR_NV21, 3, 1),
+    "YU12": (cv2.COLOR_YUV2BGR_I420, 3, 1), "YV12": (cv2.COLOR_YUV2BGR_YV12, 3, 1),
+    "GREY": (cv2.COLOR_GRAY2BGR, 2, 1), "RGB3": (cv2.COLOR_RGB2BGR, 2, 3), "BGR3": (None, 2, 3),
+}  # fmt: skip
 _JPEG = ("MJPG", "JPEG")
 
 _CONVERTED = {
@@ -103,11 +97,7 @@ class UsbOptions(SourceOptions):
 
 
 class UsbCamera(OpenCvCamera):
-    """The frames of one V4L2 camera, BGR; see OpenCvCamera.
-
-    Where the camera gives another size, rate or format than its options ask for, one warning
-    says so.
-    """
+    """Frames of a V4L2 camera, BGR; see OpenCvCamera. Warns of a size or format not asked for."""
 
     def __init__(self, name: str, options: UsbOptions) -> None:
         super().__init__(name)

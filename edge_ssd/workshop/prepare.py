@@ -1,8 +1,4 @@
-"""``models prepare``: write a model as raw heads with its manifest inside, on request in int8.
-
-The new file is loaded by the detector's own code and compared with the original before it
-gets its name.
-"""
+"""``models prepare``: write a model as raw heads with its manifest inside, on request in int8."""
 
 from __future__ import annotations
 
@@ -166,12 +162,9 @@ def _verify(spec: ModelSpec, part: Path, int8: bool) -> Agreement | None:
     if Graph(loading.read(part)).custom_operator(EDGETPU_OP):
         return None
     agreement = _compare(spec, new)
-    same = agreement.exact or (
-        int8
-        and agreement.score_difference <= SCORE_TOLERANCE
-        and agreement.overlap >= OVERLAP_TOLERANCE
-    )
-    if not same:
+    scores_agree = agreement.score_difference <= SCORE_TOLERANCE
+    boxes_agree = agreement.overlap >= OVERLAP_TOLERANCE
+    if not (agreement.exact or (int8 and scores_agree and boxes_agree)):
         raise ModelError(
             "the new file does not detect the same: scores differ by up to "
             f"{agreement.score_difference:.3f}, boxes overlap by {agreement.overlap:.3f}",

@@ -24,18 +24,9 @@ LIMIT = 127
 """Weights are from -127 to 127: TensorFlow Lite's int8 kernels take no -128."""
 
 _INT8_VERSION = {
-    "ADD": 2,
-    "AVERAGE_POOL_2D": 2,
-    "CONCATENATION": 2,
-    "CONV_2D": 3,
-    "DEPTHWISE_CONV_2D": 3,
-    "DEQUANTIZE": 2,
-    "LOGISTIC": 2,
-    "MAX_POOL_2D": 2,
-    "RESHAPE": 1,
-    "SOFTMAX": 2,
-    "SQUEEZE": 1,
-}
+    "ADD": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
+    "DEQUANTIZE": 2, "LOGISTIC": 2, "MAX_POOL_2D": 2, "RESHAPE": 1, "SOFTMAX": 2, "SQUEEZE": 1,
+}  # fmt: skip
 """The operators whose int8 kernel computes what the uint8 one does, and its minimum version."""
 
 _CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
