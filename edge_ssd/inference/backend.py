@@ -142,12 +142,9 @@ class DriftWatch:
             self._usual = median
         elif median > FACTOR * self._usual:
             self._warned = True
-            log.warning(
-                "inference takes %.1f ms and took %.1f ms at first; an Edge TPU that is hot, "
-                "short of power or on a USB 2 link slows down",
-                median,
-                self._usual,
-            )
+            causes = "an Edge TPU that is hot, short of power or on a USB 2 link slows down"
+            text = "inference takes %.1f ms and took %.1f ms at first; %s"
+            log.warning(text, median, self._usual, causes)
 
 
 def _quantized(head: TensorInfo, values: NDArray[Any]) -> QuantizedTensor:

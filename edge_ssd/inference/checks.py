@@ -106,11 +106,10 @@ def udev_rules(options: ModelOptions, system: System) -> Finding:
         for line in system.read(path).splitlines()
         if not line.lstrip().startswith("#")
     ]
-    ids = {usb_id: usb_id.split(":") for usb_id in USB_IDS}
     missing = [
         usb_id
-        for usb_id, (vendor, product) in ids.items()
-        if not any(vendor in line and product in line for line in rules)
+        for usb_id in USB_IDS
+        if not any(all(part in line for part in usb_id.split(":")) for line in rules)
     ]
     if missing:
         return fail(

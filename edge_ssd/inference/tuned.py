@@ -83,20 +83,18 @@ def applied(options: ModelOptions, paths: tuple[Path, ...] | None = None) -> Mod
         return options
     name = choice.file or options.name
     log.info("tuned: %s on %s, %d thread(s)", name, choice.runtime, choice.threads)
-    return options.model_copy(
-        update={"name": name, "runtime": choice.runtime, "threads": choice.threads}
-    )
+    chosen = {"name": name, "runtime": choice.runtime, "threads": choice.threads}
+    return options.model_copy(update=chosen)
 
 
 def remember(model: Path, choice: Choice, path: Path) -> None:
     """Keep the choice for a model file, beside those for others. Raises PublishError."""
     here, models = machine(), {}
-    try:
+    # The first choice, or nothing that still holds, leaves none.
+    with suppress(OSError, ValueError, TypeError, LookupError):
         known = json.loads(path.read_text("utf-8"))
         if known["machine"] == here and known["schema"] == SCHEMA:
             models = dict(known["models"])
-    except (OSError, ValueError, TypeError, LookupError):
-        pass  # the first choice, or nothing that still holds
     try:
         models[fingerprint(model)] = asdict(choice)
         make_folder(path.parent)

@@ -54,7 +54,6 @@ class ImageSource(Source):
     skipped, counted in ``unreadable`` and removed from ``frame_count``.
 
     paths: files of any name, and folders (not their subfolders). loop: see ImagesOptions.
-
     ``open`` raises InputError when a path is missing or a folder has no images; ``read``
     when not one of the files could be read.
     """

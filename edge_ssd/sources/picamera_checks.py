@@ -19,17 +19,13 @@ from edge_ssd.units import unseen_units
 from edge_ssd.wording import did_you_mean
 
 _INSTALL = "sudo apt install python3-picamera2 --no-install-recommends"
-
 # The device files that libcamera opens.
 _NODES = ("/dev/media*", "/dev/video*")
-
 # picamera2 takes its buffers from the first of these that exists.
 _HEAPS = ("/dev/dma_heap/vidbuf_cached", "/dev/dma_heap/linux,cma")
 _NO_HEAP = f"neither {' nor '.join(_HEAPS)} exists"
 _KERNEL = "use Raspberry Pi OS's own kernel"
-
 _FRAME_DURATION = "FrameDurationLimits"
-
 # Durations are whole microseconds and modes are odd: smaller deviations are not reported.
 _TOLERANCE = 0.02
 

@@ -90,7 +90,6 @@ class SyntheticSource(Source):
 
     skipped: frames that were dropped in the camera, or not fetched in time.
     clock, wait: monotonic nanoseconds, and ``threading.Event.wait``; tests pass their own.
-
     Raises InputError (``open``) for an unreadable image, DeviceError (``open``, ``read``) where
     a fault says so.
     """

@@ -26,17 +26,14 @@ BY_ID = Path("/dev/v4l/by-id")
 # How long the driver may give no image, in seconds. OpenCV's own 10 are long for a camera
 # that was unplugged; it reads this once, at the first frame of the process.
 _FRAME_TIMEOUT_S = "3"
-
 # After unplugging, the driver gives up before the kernel removes the device, in seconds.
 _REMOVAL_S = 0.3
-
 _NAMES = {
     cv2.CAP_PROP_FOURCC: "the format",
     cv2.CAP_PROP_FRAME_WIDTH: "the width",
     cv2.CAP_PROP_FRAME_HEIGHT: "the height",
     cv2.CAP_PROP_FPS: "the rate",
 }
-
 # OpenCV's conversion to BGR, rows of bytes per two rows of pixels, and bytes per pixel in a row.
 _FORMATS: dict[str, tuple[int | None, int, int]] = {
     "YUYV": (cv2.COLOR_YUV2BGR_YUYV, 2, 2), "YUY2": (cv2.COLOR_YUV2BGR_YUY2, 2, 2),
@@ -46,7 +43,6 @@ _FORMATS: dict[str, tuple[int | None, int, int]] = {
     "GREY": (cv2.COLOR_GRAY2BGR, 2, 1), "RGB3": (cv2.COLOR_RGB2BGR, 2, 3), "BGR3": (None, 2, 3),
 }  # fmt: skip
 _JPEG = ("MJPG", "JPEG")
-
 _CONVERTED = {
     "YUYV", "UYVY", "NV12", "NV21", "YU12", "YV12", "411P", *_JPEG, "RGB3", "BGR3", "GREY",
     "Y10", "Y16", "BA81", "GBRG", "S910",
@@ -191,7 +187,6 @@ def _to_bgr(raw: NDArray[Any], fourcc: str, width: int, height: int) -> Image | 
     raw: what OpenCV gave: (height, width, 3), which is BGR for the formats in _CONVERTED, or the
         camera's bytes in any shape.
     fourcc, width, height: what the camera reports to send.
-
     Raises ValueError, with what came, for data in an unknown format.
     """
     if raw.dtype != np.uint8:

@@ -45,7 +45,6 @@ class VideoSource(Source):
 
     They are turned upright as the file says (OpenCV 4.6 alone turns them the wrong way).
     Capture times are those of reading. A video that breaks off ends there, with one warning.
-
     ``open`` raises InputError when the file is missing, is no video, or not one frame can be
     decoded.
     """

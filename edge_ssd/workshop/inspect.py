@@ -139,10 +139,10 @@ def _report(path: Path, data: bytes, graph: Graph) -> Report:
     kind, fit = kinds.kind(graph, path.name), _fit(path, data)
     options = _options(graph)
     share, activations = operators.edgetpu_share(graph), _dtype(operators.activations(graph))
-    gainful = not fit.problem or kind is Kind.SEGMENT
     classes = fit.heads.classes if fit.heads else 0
     unnamed = classes if fit.labels and not fit.labels.named else 0
     beside = manifest.beside(path) is not None
+    gains = kinds.gains(kind, activations, bool(share), options is not None, beside)
     sha256 = hashlib.sha256(data).hexdigest()
     return Report(
         **vars(fit),
@@ -154,9 +154,7 @@ def _report(path: Path, data: bytes, graph: Graph) -> Report:
         what=kinds.what(kind, activations, bool(share), kinds.segment(path.name)),
         usable=not fit.problem,
         needs=kinds.needs(kind, bool(share), unnamed),
-        gains=kinds.gains(kind, activations, bool(share), options is not None, beside)
-        if gainful
-        else [],
+        gains=gains if not fit.problem or kind is Kind.SEGMENT else [],
         inputs=[_tensor(tensor) for tensor in graph.inputs],
         outputs=[_tensor(tensor) for tensor in graph.outputs],
         postprocess_options=options,

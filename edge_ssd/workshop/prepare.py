@@ -119,12 +119,10 @@ def _check_place(source: Path, output: Path, force: bool) -> None:
         raise UsageError(f"{output} is a folder", "give the name of a file")
     if output.exists() and not force:
         raise UsageError(f"{output} exists", "give another name, or --force")
-    if output.with_suffix(".json").exists():
-        raise UsageError(
-            f"{output.with_suffix('.json')} describes another model, and would be taken for the "
-            f"new one's manifest",
-            "give another name",
-        )
+    record = output.with_suffix(".json")
+    if record.exists():
+        problem = f"{record} describes another model, and would be taken for the new one's manifest"
+        raise UsageError(problem, "give another name")
 
 
 def _converted(spec: ModelSpec, data: bytes, int8: bool) -> bytes:

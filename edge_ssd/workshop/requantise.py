@@ -45,9 +45,8 @@ class Quantisation:
 
     def same_as(self, other: Quantisation) -> bool:
         """Whether stored values mean the same in both."""
-        return np.array_equal(self.scales, other.scales) and np.array_equal(
-            self.zero_points, other.zero_points
-        )
+        pairs = (self.scales, other.scales), (self.zero_points, other.zero_points)
+        return all(np.array_equal(mine, theirs) for mine, theirs in pairs)
 
 
 def per_channel(
