@@ -42,10 +42,7 @@ class Channel(Generic[T]):
         return self._closed and not self._items
 
     def put(self, item: T) -> int:
-        """Add an item; return how many older ones were discarded for it (0 or 1).
-
-        Waits for room unless lossy. Raises Closed.
-        """
+        """Add an item; return how many older ones were discarded for it (0 or 1). Raises Closed."""
         with self._changed:
             while len(self._items) >= self.capacity and not self.lossy and not self._closed:
                 self._changed.wait()
@@ -59,10 +56,7 @@ class Channel(Generic[T]):
             return int(full)
 
     def get(self, timeout_s: float) -> T | None:
-        """Take the oldest item, or None when none came in time.
-
-        Once drained, raises the error it was closed with, or Closed.
-        """
+        """Take the oldest item; None when none came in time. Raises the closing error or Closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
             if self._items:

@@ -49,10 +49,7 @@ fail, skipped = partial(Finding, Verdict.FAIL), partial(Finding, Verdict.SKIPPED
 
 
 def run_command(*arguments: str, limit_s: float = 5.0, errors: bool = False) -> str | None:
-    """Return what a command prints, whatever its exit status; None when it cannot be run.
-
-    errors: what it prints to stderr as well.
-    """
+    """Return a command's output (errors: stderr too) at any exit status; None if it cannot run."""
     try:
         return subprocess.run(
             arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -121,11 +118,6 @@ class System:
     def path(self, path: str | Path) -> Path:
         """Return an absolute path as it is below ``root``, and a relative one unchanged."""
         return self.root / str(path)[1:] if Path(path).is_absolute() else Path(path)
-
-    def inside(self, file: Path) -> Path:
-        """Return how this system calls a file below ``root``, links followed."""
-        found, root = file.resolve(), self.root.resolve()
-        return Path("/") / found.relative_to(root) if found.is_relative_to(root) else found
 
     def read(self, path: str | Path) -> str:
         """Return a file's text; empty where it is missing or hidden."""

@@ -123,10 +123,8 @@ class Connection:
         if sock := self._client.socket():
             sock.close()
 
-    def _on_connect(
-        self, _client: object, _data: object, _flags: object, answer: Any, _properties: object
-    ) -> None:
-        self._answer = answer
+    def _on_connect(self, *event: Any) -> None:
+        _client, _data, _flags, self._answer, _properties = event
 
     def _error(self, problem: str, remedy: str) -> PublishError:
         return PublishError(f"{self._options.title}: {problem}", remedy)

@@ -72,10 +72,7 @@ class MqttPublisher(Publisher):
         return len(self._messages)
 
     def open(self) -> None:
-        """Begin to connect; an unreachable broker raises nothing here.
-
-        Raises PublishError when a password or certificate file cannot be read.
-        """
+        """Begin to connect, in the thread. Raises PublishError for a secret that cannot be read."""
         self._password = self._options.read_password()
         tls = self._options.tls
         self._tls = tls.context() if tls else None

@@ -128,14 +128,12 @@ class Supervisor:
 
     def _status_line(self) -> str:
         """Return one line for people, outages first; the governor reads the board."""
-        troubles = [self._refused, *self.pipeline.outages]
+        parts = [self._refused, *self.pipeline.outages, "waiting for the first frame"]
         if self._ready:
-            line = self._status.line(self.pipeline.stats.snapshot(), self.clock())
+            parts[-1] = self._status.line(self.pipeline.stats.snapshot(), self.clock())
             self.governor.step(self._status.inferred_fps)
-            parts = [*troubles, line, self.governor.report()]
-        else:
-            parts = [*troubles, "waiting for the first frame"]
-        return "; ".join(part for part in parts if part)
+            parts.append(self.governor.report())
+        return "; ".join(filter(None, parts))
 
     def _reload(self) -> None:
         """Reload; on any error the service keeps its configuration."""

@@ -76,10 +76,7 @@ def configuration(model: Mapping[str, Any], recording: Path | None, count: int) 
 
 
 def measure(options: Config, count: int = 100) -> Report:
-    """Measure the model of ``options`` on up to ``count`` frames of its recorded source.
-
-    Raises InputError when the source has fewer than two frames.
-    """
+    """Measure with up to ``count`` frames of the source. Raises InputError for fewer than two."""
     detector = Detector.from_options(options.model, options.preprocess, options.postprocess)
     found = sum(1 for _ in _frames(options, count))
     if found < 2:

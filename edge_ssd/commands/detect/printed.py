@@ -45,10 +45,7 @@ class Places:
 
 
 class Rows(Publisher):
-    """Writes a header once, then a row for each detection, and one for a frame without any.
-
-    write: prints one line.
-    """
+    """Writes, by ``write``, a header, a row per detection, and one for a frame without any."""
 
     name = "rows"
 

@@ -54,10 +54,7 @@ class Annotations(BaseModel):
 
 
 def read_annotations(path: Path) -> Annotations:
-    """Read a COCO annotation file of boxes.
-
-    Raises InputError when it cannot be read, is no such file, or contradicts itself.
-    """
+    """Read COCO annotations of boxes. Raises InputError for an unreadable or contradictory file."""
     try:
         read = Annotations.model_validate_json(path.read_bytes())
     except OSError as error:

@@ -69,10 +69,7 @@ def forms(options: Config, folder: Path) -> tuple[dict[str, Path], str]:
 
 
 def candidates(forms: dict[str, Path]) -> list[Candidate]:
-    """Return every installed runtime with every form of the file and number of threads.
-
-    What is likely to be the fastest comes first.
-    """
+    """Return every installed runtime, form of the file and thread count, likely fastest first."""
     return [
         Candidate(form, path, runtime, threads)
         for threads in range(clamp_threads(None), 0, -1)
