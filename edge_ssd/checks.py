@@ -150,8 +150,7 @@ class Check:
     required: where False, a failure is a warning. instead: what the service does without it.
     exit_code: what the service ends with where this fails. limit_s: seconds it may take.
     at_start: takes milliseconds and opens no device, so that every start of the service runs it.
-    rights: asks what this user may do; a plain ``check-config`` leaves it out, because whoever
-        checks a service's file is rarely the service's user.
+    rights: asks what this user may do, rarely the service's: not for a plain ``check-config``.
     outside: looks at the processes of other users, which the service's sandbox hides.
     """
 

@@ -56,8 +56,7 @@ class Postprocessing:
 class Publishing:
     """Owns a publisher and its queue. ``begin``, ``step``, ``end`` run in the publisher's thread.
 
-    lossy: when the queue is full, its oldest result is discarded and counted as shed;
-        otherwise ``offer`` waits.
+    lossy: a full queue discards its oldest result, counted as shed; otherwise ``offer`` waits.
     """
 
     def __init__(self, publisher: Publisher, queue_size: int, lossy: bool, stats: Stats) -> None:

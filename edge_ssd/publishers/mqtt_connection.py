@@ -66,11 +66,7 @@ class Connection:
             raise self._refused()
 
     def send(self, topic: str, payload: bytes | str, qos: int, retain: bool) -> MQTTMessageInfo:
-        """Send a message; its ``is_published`` becomes true once it is delivered.
-
-        Delivered means acknowledged by the broker; for qos 0, given to the kernel whole.
-        Raises PublishError when the connection is lost.
-        """
+        """Send; ``is_published`` is true once delivered. Raises PublishError when disconnected."""
         info = self._client.publish(topic, payload, qos, retain)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._lost()
@@ -108,11 +104,7 @@ class Connection:
             raise self._lost()
 
     def close(self, deadline: float) -> None:
-        """Say ``offline`` and disconnect; the broker then sends no last will.
-
-        deadline: of the monotonic clock, in seconds. Raises PublishError when the connection
-        is lost.
-        """
+        """Say ``offline`` and disconnect by ``deadline`` (monotonic, s). Raises PublishError."""
         said = self.announce("offline")
         while not said.is_published() and time.monotonic() < deadline:
             self.step(max(0.0, deadline - time.monotonic()))

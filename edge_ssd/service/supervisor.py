@@ -36,10 +36,8 @@ def serve(path: Path) -> Snapshot:
             options = config.load(path)
             build.check_start(options)
             pipeline = build.pipeline(options)
-            live = pipeline.capture.source.live
-            governor = Governor(
-                options.governor, pipeline.capture.pace if live else None, Sensors().read
-            )
+            pace = pipeline.capture.pace if pipeline.capture.source.live else None
+            governor = Governor(options.governor, pace, Sensors().read)
             reloader = Reloader(path, options, pipeline)
             last_words = Supervisor(pipeline, reloader, governor, manager, hung_up).run()
         except BaseException as error:

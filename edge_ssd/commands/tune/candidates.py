@@ -23,10 +23,7 @@ SAME = 1.03
 
 @dataclass(slots=True)
 class Candidate:
-    """One way to run the model, and the frames per second of the whole pipeline with it.
-
-    form: what the file at ``path`` is, for people. problem: why it was not measured.
-    """
+    """One way to run the model. measured: frames per second. problem: why it was not measured."""
 
     form: str
     path: Path
@@ -80,11 +77,7 @@ def candidates(forms: dict[str, Path]) -> list[Candidate]:
 
 @dataclass(slots=True)
 class Report:
-    """All candidates, and the readings of the board.
-
-    hottest_c: the highest temperature seen, or None. slowed: the firmware lowered the clock, so
-    the figures cannot be trusted.
-    """
+    """All candidates, the highest temperature seen, and whether the firmware lowered the clock."""
 
     candidates: list[Candidate]
     hottest_c: float | None = None
