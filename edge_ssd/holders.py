@@ -9,8 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
-# Majors whose numbers begin anew in each container's /dev/pts.
-_TERMINALS = range(136, 144)
+_TERMINALS = range(136, 144)  # majors whose numbers begin anew in each container's /dev/pts
 
 
 def holders(*devices: str | Path) -> list[str]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import socket
 import threading
 
-TIMEOUT_S = 5.0
 
-
-def unreachable(host: str, port: int, what: str, timeout_s: float = TIMEOUT_S) -> str:
+def unreachable(host: str, port: int, what: str, timeout_s: float = 5.0) -> str:
     """Return why nothing there accepts a TCP connection; empty where something does.
 
     Answers in ``timeout_s``, though a name server may block longer. what: its name in the answer.

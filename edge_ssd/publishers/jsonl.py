@@ -22,12 +22,8 @@ from edge_ssd.publishers.base import Publisher, PublisherOptions
 from edge_ssd.publishers.message import encode, message
 from edge_ssd.types import FrameResult
 
-# What each line begins with: ``schema`` is the first key of a message.
-_LINE_START = b'{"schema":'
-
-# The longest half line that is looked for; a message of 100 detections has 11 kB.
-_TAIL_BYTES = 1 << 20
-
+_LINE_START = b'{"schema":'  # with the first key of a message
+_TAIL_BYTES = 1 << 20  # the longest half line; a message of 100 detections has 11 kB
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES = {
     errno.ENOENT: "create the folder {folder}",

@@ -15,8 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from edge_ssd.errors import PublishError
 from edge_ssd.publishers.mqtt import MqttOptions
 
-# How long a broker may take to accept the connection, and then the login, in seconds.
-ANSWER_S = 5.0
+ANSWER_S = 5.0  # that a broker may take to accept the connection, and again for the login
 
 _BAD_LOGIN = ("Bad user name or password", "Not authorized")
 

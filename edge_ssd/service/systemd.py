@@ -17,8 +17,7 @@ from edge_ssd.pipeline.worker import Worker
 
 log = logging.getLogger(__name__)
 
-# A manager that does not read its socket must not stop the service.
-_SEND_TIMEOUT_S = 1.0
+_SEND_TIMEOUT_S = 1.0  # a manager that does not read its socket must not stop the service
 
 
 class Manager:

@@ -12,8 +12,7 @@ from edge_ssd.sources.base import Source
 from edge_ssd.types import Detections, Frame, FrameResult
 from edge_ssd.wording import counted
 
-GAP_S = 1.0
-"""A label that is not found for less than this, in seconds, stays in one span of a video."""
+GAP_S = 1.0  # a label that is not found for less than this stays in one span of a video
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,7 @@ from edge_ssd.models.labels import Labels
 
 _REMEDY = "give a file such as COCO's instances_val2017.json"
 
-Size = Annotated[FiniteFloat, Field(ge=0)]
-"""A width, height or area, in pixels."""
+Size = Annotated[FiniteFloat, Field(ge=0)]  # a width, height or area, in pixels
 
 
 class Image(BaseModel):

@@ -17,8 +17,7 @@ from edge_ssd.workshop.prepare import prepare
 
 AS_IT_IS = "as it is"
 INT8 = "int8"
-SAME = 1.03
-"""Candidates this near to the fastest count as equal; the one with fewest threads wins."""
+SAME = 1.03  # candidates this near to the fastest are equal; the one with fewest threads wins
 
 
 @dataclass(slots=True)

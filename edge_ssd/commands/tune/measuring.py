@@ -18,12 +18,9 @@ from edge_ssd.errors import EdgeSsdError
 from edge_ssd.pipeline.lifecycle import moving_shapes, pipeline_fps
 
 FINAL_ROUNDS = 3
-CONTENDER = 1.5
-"""Candidates within 1.5x of the fastest are measured again."""
+CONTENDER = 1.5  # candidates within this factor of the fastest are measured again
 OUT_OF_TIME = "not measured: out of time"
-_BRIEF = 0.4
-"""The share of the budget for measuring all briefly, where it is enough for that."""
-_BRIEF_AT_MOST = 0.7
+_BRIEF, _BRIEF_AT_MOST = 0.4, 0.7  # shares of the budget for measuring all briefly
 _FEWEST_FRAMES = 4
 _LONGEST_S = 2.0
 
