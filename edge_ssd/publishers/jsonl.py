@@ -92,10 +92,9 @@ def _access(path: Path, system: System) -> Finding:
 class JsonLinesPublisher(Publisher):
     """Appends each result as one line.
 
-    Each line is one write and reaches the kernel at once: a reader that follows the file sees
-    it immediately, and a crash of this process loses nothing. There is no fsync: the kernel
-    gathers the lines of several seconds into one write, which wears an SD card less; a power
-    cut may lose these seconds.
+    Each line is one write, at once: a reader that follows the file sees it immediately, and a
+    crash of this process loses nothing. There is no fsync: the kernel gathers several seconds
+    into one write, which wears an SD card less; a power cut may lose these seconds.
 
     The file holds only whole lines: one that cannot be written whole is cut off again, and on
     opening so is a half line that a power cut left. Once there is room writing continues.

@@ -47,8 +47,7 @@ class MqttPublisher(Publisher):
 
     def __init__(self, options: MqttOptions) -> None:
         self.name = options.title
-        self.published = 0
-        self.dropped = 0
+        self.published = self.dropped = 0
         self._options = options
         self._messages: deque[bytes] = deque()
         self._sent = 0  # how many of them, from the first, are in flight

@@ -52,10 +52,8 @@ class Status:
 
     def __init__(self, now_s: float) -> None:
         self.inferred_fps = 0.0
-        self._seen_at_s = now_s
-        self._inferred = 0
-        self._captured = 0
-        self._frame_at_s = now_s
+        self._seen_at_s = self._frame_at_s = now_s
+        self._inferred = self._captured = 0
 
     def line(self, now: Snapshot, now_s: float) -> str:
         """Return the line, and start the next interval."""

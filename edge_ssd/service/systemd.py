@@ -86,8 +86,7 @@ class Watchdog:
 
     A worker is blocked when one step, or opening or closing what it owns, takes more than half
     the interval. A worker that waits for room in a queue is blocked too, so the last one in the
-    direction of the flow is reported: of a recorded source and a publisher that delivers
-    nothing, the publisher.
+    flow is reported: of a recorded source and a publisher that delivers nothing, the publisher.
     """
 
     def __init__(self, manager: Manager, clock: Callable[[], float] = time.monotonic) -> None:

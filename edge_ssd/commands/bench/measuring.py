@@ -112,12 +112,8 @@ def _bare_ms(detector: Detector, count: int) -> float:
 
 def _postprocess_ms(options: Config, detector: Detector, count: int) -> dict[str, float]:
     """Median time to postprocess the heads of these frames, by score threshold, interleaved."""
-    candidates = {
-        threshold: detector.postprocessor(
-            options.postprocess.model_copy(update={"score_threshold": threshold})
-        )
-        for threshold in THRESHOLDS
-    }
+    at = [options.postprocess.model_copy(update={"score_threshold": each}) for each in THRESHOLDS]
+    candidates = dict(zip(THRESHOLDS, map(detector.postprocessor, at), strict=True))
     times: dict[float, list[float]] = {threshold: [] for threshold in THRESHOLDS}
     heads = []
     for frame in _frames(options, count):

@@ -71,9 +71,8 @@ class Summary(Publisher):
     name = "summary"
 
     def __init__(self, source: Source) -> None:
-        self.frames = 0
+        self.frames = self._detections = 0
         self._source = source
-        self._detections = 0
         self._files: list[_File] = []
         self._places = Places()
 
