@@ -64,10 +64,7 @@ class Channel(Generic[T]):
             return None
 
     def close(self, error: BaseException | None = None) -> None:
-        """Take nothing more in; what is inside can still be taken out.
-
-        error: what ended the producer; ``get`` raises it after the last item.
-        """
+        """Take nothing more in. error: what ended the producer, for ``get`` after the last item."""
         with self._changed:
             self.closed = True
             self._error = self._error or error

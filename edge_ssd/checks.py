@@ -196,10 +196,7 @@ class Check:
 def start_problems(
     checks: Iterable[Check], system: System | None = None, rights: bool = True
 ) -> list[Problem]:
-    """Run the checks that are marked ``at_start``; return what keeps the service from running.
-
-    rights: also those that ask what this user may do.
-    """
+    """Return what checks ``at_start`` find; rights: also those that ask what this user may do."""
     system = system or System()
     wanted = [check for check in checks if check.at_start and (rights or not check.rights)]
     judged = [(check.option, check.judge(system)) for check in wanted]

@@ -21,10 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Postprocessing:
-    """The work of the postprocessing thread: decode, filter, and offer to every publisher.
-
-    postprocess: any thread may replace it, from one frame to the next.
-    """
+    """Decodes, filters, offers to every publisher. postprocess: any thread may replace it."""
 
     postprocess: Postprocessor
     backend: Backend

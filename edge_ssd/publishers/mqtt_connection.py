@@ -76,10 +76,7 @@ class Connection:
         return self.send(self._options.availability_topic, status, 1, True)
 
     def step(self, timeout_s: float) -> None:
-        """Send and receive what there is; wait for it at most ``timeout_s``, or until woken.
-
-        Raises PublishError when the connection is lost.
-        """
+        """Send and receive; wait ``timeout_s`` at most, or until woken. Raises PublishError."""
         sock: Any = self._client.socket()
         if sock is None:
             raise self._lost()

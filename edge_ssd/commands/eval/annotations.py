@@ -70,10 +70,7 @@ def read_annotations(path: Path) -> Annotations:
 
 
 def category_ids(labels: Labels, annotations: Annotations, model: str) -> dict[int, int]:
-    """Return the category of each of a model's class ids, matched by name.
-
-    Raises ModelError when categories that have boxes are none of the model's classes.
-    """
+    """Return the category of each class id, by name. Raises ModelError for boxes of others."""
     by_name = {_plain(category.name): category.id for category in annotations.categories}
     ids = {
         class_id: by_name[_plain(label)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_ssd import config
+from edge_ssd import DEFAULT_MODEL, config
 from edge_ssd.board import Health
 from edge_ssd.config import Config, parse
 from edge_ssd.errors import ConfigError, InputError, ModelError, Problem
@@ -40,8 +40,7 @@ class Candidate:
 def options(path: Path | None, model: str | None) -> Config:
     """Return the configuration to tune, or without one the model alone. Raises ConfigError."""
     if path is None:
-        named = {"name": model} if model else {}
-        return parse({"source": {"type": "synthetic"}, "model": named})
+        return parse({"source": {"type": "synthetic"}, "model": {"name": model or DEFAULT_MODEL}})
     found = config.load(path)
     if found.model.delegate:
         problem = "the Edge TPU runs this model, not the processor"
