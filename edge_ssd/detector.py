@@ -98,10 +98,9 @@ class Detector:
         another shape, DeviceError when the device that runs the model fails.
         """
         if not isinstance(image, Frame):
-            path = None if isinstance(image, np.ndarray) else Path(image)
+            path = None if isinstance(image, np.ndarray) else str(Path(image))
             pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
-            name = str(path) if path else None
-            image = Frame(pixels, PixelFormat.BGR, "image", 0, *capture_times(), path=name)
+            image = Frame(pixels, PixelFormat.BGR, "image", 0, *capture_times(), path=path)
         self.open()
         geometry = self.backend.set_frame(image)
         try:

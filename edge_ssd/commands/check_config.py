@@ -12,7 +12,7 @@ import click
 
 from edge_ssd.checks import System
 from edge_ssd.commands.options import json_option, path_argument
-from edge_ssd.errors import ConfigError, EdgeSsdError, Problem
+from edge_ssd.errors import EdgeSsdError, Problem
 
 if TYPE_CHECKING:
     from edge_ssd.commands.doctor.runner import Examined
@@ -57,7 +57,7 @@ def _check(path: Path, deep: bool, as_json: bool) -> int:
 
         examined = list(examine(options.checks(), System()))
     code = max([error.exit_code if error else 0, *(e.exit_code for e in examined if e.failed)])
-    problems = problems_of(error) if error else []
+    problems = list(error.problems) if error else []
     if as_json:
         report = {"schema": 1, "file": str(path), "valid": not code, "problems": problems}
         checks = [one.as_json() for one in examined]
@@ -92,10 +92,3 @@ def attempt(path: Path, quick_checks: bool = False) -> tuple[Config | None, Edge
     except EdgeSsdError as error:
         return options, error
     return options, None
-
-
-def problems_of(error: EdgeSsdError) -> list[Problem]:
-    """Return an error as problems of a configuration."""
-    if isinstance(error, ConfigError):
-        return list(error.problems)
-    return [Problem("", error.problem, error.remedy)]

@@ -1,7 +1,4 @@
-"""Run checks, each in a process of its own, and print what they find.
-
-A check that crashes or hangs is a finding.
-"""
+"""Run checks, each in a process of its own (a crash is a finding), and print what they find."""
 
 from __future__ import annotations
 
@@ -22,12 +19,7 @@ _VERDICTS = {Verdict.OK: "ok", Verdict.WARN: "warn", Verdict.FAIL: "FAIL", Verdi
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What a check found.
-
-    option: the option it is about; empty where it is about none.
-    exit_code: what the service ends with where it fails.
-    answered: False where its process crashed or hung.
-    """
+    """What a check found. answered: False where its process crashed or hung."""
 
     name: str
     finding: Finding
