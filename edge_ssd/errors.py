@@ -60,7 +60,7 @@ class ConfigError(EdgeSsdError, ValueError):
 
     def __str__(self) -> str:
         where = f"{self.path}: " if self.path else ""
-        return "; ".join(f"{where}{problem}" for problem in self.problems)
+        return where + "; ".join(map(str, self.problems))
 
     def in_file(self, path: Path) -> ConfigError:
         """Return the same error of the file at ``path``."""

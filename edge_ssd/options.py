@@ -13,6 +13,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import PydanticCustomError
 
 Unit = Annotated[float, Field(ge=0, le=1)]
+"""A number from 0 to 1."""
 
 
 class Options(BaseModel):

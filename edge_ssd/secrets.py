@@ -55,7 +55,10 @@ class LoginOptions(Options):
         return "password_file" if self.password_file else ""
 
     def read_password(self) -> str | None:
-        """Return the one-line password; None where none is configured. Raises PublishError."""
+        """Return the password without its line end; None where none is configured.
+
+        Raises PublishError when it cannot be read.
+        """
         path, credential = self.password_file, self.password_credential
         if credential:
             folder = os.environ.get("CREDENTIALS_DIRECTORY")
@@ -90,7 +93,10 @@ class TlsOptions(Options):
         return self
 
     def context(self) -> ssl.SSLContext:
-        """Return a verifying context. Raises PublishError that names the file at fault."""
+        """Return a context that trusts the authority and checks the server's name.
+
+        Raises PublishError that names the file at fault.
+        """
         import ssl  # noqa: PLC0415 - slow, and few need it
 
         for path in filter(None, (self.ca_file, self.certificate_file, self.key_file)):

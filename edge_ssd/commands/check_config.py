@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +14,7 @@ import click
 
 from edge_ssd.checks import System
 from edge_ssd.commands.options import json_option, path_argument
-from edge_ssd.errors import EdgeSsdError, Problem
+from edge_ssd.errors import ConfigError, EdgeSsdError, Problem
 
 if TYPE_CHECKING:
     from edge_ssd.commands.doctor.runner import Examined
@@ -67,7 +69,7 @@ def _check(path: Path, deep: bool, as_json: bool) -> int:
         if one.finding.remedy:  # the others need none
             evidence = f"{'' if one.failed else 'warning: '}{one.finding.evidence}"
             problems.append(Problem(one.option, evidence, one.finding.remedy))
-    for problem in problems:
+    for problem in dict.fromkeys(problems):
         click.echo(f"{path}: {problem}", err=True)
     if not code:
         click.echo(f"{path}: valid")
@@ -81,14 +83,21 @@ def attempt(path: Path, quick_checks: bool = False) -> tuple[Config | None, Edge
     """
     from edge_ssd import config
 
-    options = None
     try:
         options = config.load(path)
-        from edge_ssd.service import build
-
-        if quick_checks:
-            build.check_start(options, rights=False)
-        build.pipeline(options)
     except EdgeSsdError as error:
-        return options, error
-    return options, None
+        return None, error
+    from edge_ssd.service import build
+
+    errors: list[EdgeSsdError] = []
+    steps: list[Callable[[Config], object]] = [build.pipeline]
+    if quick_checks:
+        steps.insert(0, partial(build.check_start, rights=False))
+    for step in steps:
+        try:
+            step(options)
+        except EdgeSsdError as error:
+            errors.append(error)
+    if len(errors) < 2:
+        return options, errors[0] if errors else None
+    return options, ConfigError([problem for error in errors for problem in error.problems])

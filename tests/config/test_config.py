@@ -25,7 +25,7 @@ def problems(folder: Path, text: str | bytes) -> list[str]:
         config.load(path)
     assert caught.value.exit_code == 78
     found = [str(problem) for problem in caught.value.problems]
-    assert str(caught.value) == "; ".join(f"{path}: {problem}" for problem in found)
+    assert str(caught.value) == f"{path}: " + "; ".join(found)
     return found
 
 

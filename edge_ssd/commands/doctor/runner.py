@@ -19,7 +19,12 @@ _VERDICTS = {Verdict.OK: "ok", Verdict.WARN: "warn", Verdict.FAIL: "FAIL", Verdi
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What a check found. answered: False where its process crashed or hung."""
+    """What a check found.
+
+    option: the option it is about; empty where it is about none.
+    exit_code: what the service ends with where it fails.
+    answered: False where its process crashed or hung.
+    """
 
     name: str
     finding: Finding

@@ -22,7 +22,10 @@ SAME = 1.03  # candidates this near to the fastest are equal; the one with fewes
 
 @dataclass(slots=True)
 class Candidate:
-    """One way to run the model. measured: frames per second. problem: why it was not measured."""
+    """One way to run the model, and the frames per second of the whole pipeline with it.
+
+    form: what the file at ``path`` is, for people. problem: why it was not measured.
+    """
 
     form: str
     path: Path
@@ -75,7 +78,11 @@ def candidates(forms: dict[str, Path]) -> list[Candidate]:
 
 @dataclass(slots=True)
 class Report:
-    """All candidates, the highest temperature seen, and whether the firmware lowered the clock."""
+    """All candidates, and the readings of the board.
+
+    hottest_c: the highest temperature seen, or None. slowed: the firmware lowered the clock, so
+    the figures cannot be trusted.
+    """
 
     candidates: list[Candidate]
     hottest_c: float | None = None
