@@ -17,8 +17,7 @@ __version__ = "0.1.0"
 
 __all__ = ["Detection", "Detections", "Detector", "Frame", "stream"]
 
-DEFAULT_MODEL = "ssdlite_mobilenet_v2_coco"
-"""The bundled model that is used where none is named."""
+DEFAULT_MODEL = "ssdlite_mobilenet_v2_coco"  # bundled; used where none is named
 
 _HOMES = {"Detector": "detector", "stream": "pipeline.stream"}
 

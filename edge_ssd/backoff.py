@@ -8,8 +8,7 @@ import random
 class Backoff:
     """Delays that double, from ``first_s`` up to ``last_s`` seconds.
 
-    jitter: each delay is multiplied by a random number between these two, so that many clients
-        that lost one server do not return at the same moment.
+    jitter: limits of a random factor of each, so that many clients do not return at one moment.
     """
 
     def __init__(

@@ -54,10 +54,7 @@ class Health:
 
 
 class Sensors:
-    """Reads the kernel's files below ``sys``, and ``vcgencmd`` where these are missing.
-
-    vcgencmd: the command's path; None does without it.
-    """
+    """Reads the kernel's files below ``sys``; without them runs ``vcgencmd``, unless it is None."""
 
     def __init__(
         self, sys: Path = Path("/sys"), vcgencmd: str | None = shutil.which("vcgencmd")

@@ -18,13 +18,14 @@ class Channel(Generic[T]):
 
     lossy: when full, ``put`` discards the oldest item instead of waiting. With a capacity
     of 1 that is the newest-frame slot of a live source.
+    closed: whether nothing more can be put in.
     """
 
     def __init__(self, capacity: int, lossy: bool = False) -> None:
         self.capacity = capacity
         self.lossy = lossy
         self._items: deque[T] = deque()
-        self._closed = False
+        self.closed = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
 
@@ -32,24 +33,16 @@ class Channel(Generic[T]):
         return len(self._items)
 
     @property
-    def closed(self) -> bool:
-        """Whether nothing more can be put in."""
-        return self._closed
-
-    @property
     def drained(self) -> bool:
         """Whether nothing will come out any more."""
-        return self._closed and not self._items
+        return self.closed and not self._items
 
     def put(self, item: T) -> int:
-        """Add an item; return how many older ones were discarded for it (0 or 1).
-
-        Waits for room unless lossy. Raises Closed.
-        """
+        """Add an item; return how many older ones were discarded for it (0 or 1). Raises Closed."""
         with self._changed:
-            while len(self._items) >= self.capacity and not self.lossy and not self._closed:
+            while len(self._items) >= self.capacity and not self.lossy and not self.closed:
                 self._changed.wait()
-            if self._closed:
+            if self.closed:
                 raise Closed
             full = len(self._items) >= self.capacity
             if full:
@@ -59,27 +52,21 @@ class Channel(Generic[T]):
             return int(full)
 
     def get(self, timeout_s: float) -> T | None:
-        """Take the oldest item, or None when none came in time.
-
-        Once drained, raises the error it was closed with, or Closed.
-        """
+        """Take the oldest item; None when none came in time. Raises the closing error or Closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._items or self._closed, timeout_s)
+            self._changed.wait_for(lambda: self._items or self.closed, timeout_s)
             if self._items:
                 item = self._items.popleft()
                 self._changed.notify_all()
                 return item
-            if self._closed:
+            if self.closed:
                 raise self._error or Closed
             return None
 
     def close(self, error: BaseException | None = None) -> None:
-        """Take nothing more in; what is inside can still be taken out.
-
-        error: what ended the producer; ``get`` raises it after the last item.
-        """
+        """Take nothing more in. error: what ended the producer, for ``get`` after the last item."""
         with self._changed:
-            self._closed = True
+            self.closed = True
             self._error = self._error or error
             self._changed.notify_all()
 

@@ -49,10 +49,7 @@ fail, skipped = partial(Finding, Verdict.FAIL), partial(Finding, Verdict.SKIPPED
 
 
 def run_command(*arguments: str, limit_s: float = 5.0, errors: bool = False) -> str | None:
-    """Return what a command prints, whatever its exit status; None when it cannot be run.
-
-    errors: what it prints to stderr as well.
-    """
+    """Return a command's output (errors: stderr too) at any exit status; None if it cannot run."""
     try:
         return subprocess.run(
             arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -122,11 +119,6 @@ class System:
         """Return an absolute path as it is below ``root``, and a relative one unchanged."""
         return self.root / str(path)[1:] if Path(path).is_absolute() else Path(path)
 
-    def inside(self, file: Path) -> Path:
-        """Return how this system calls a file below ``root``, links followed."""
-        found, root = file.resolve(), self.root.resolve()
-        return Path("/") / found.relative_to(root) if found.is_relative_to(root) else found
-
     def read(self, path: str | Path) -> str:
         """Return a file's text; empty where it is missing or hidden."""
         try:
@@ -158,8 +150,7 @@ class Check:
     required: where False, a failure is a warning. instead: what the service does without it.
     exit_code: what the service ends with where this fails. limit_s: seconds it may take.
     at_start: takes milliseconds and opens no device, so that every start of the service runs it.
-    rights: asks what this user may do; a plain ``check-config`` leaves it out, because whoever
-        checks a service's file is rarely the service's user.
+    rights: asks what this user may do, rarely the service's: not for a plain ``check-config``.
     outside: looks at the processes of other users, which the service's sandbox hides.
     """
 
@@ -205,10 +196,7 @@ class Check:
 def start_problems(
     checks: Iterable[Check], system: System | None = None, rights: bool = True
 ) -> list[Problem]:
-    """Run the checks that are marked ``at_start``; return what keeps the service from running.
-
-    rights: also those that ask what this user may do.
-    """
+    """Return what checks ``at_start`` find; rights: also those that ask what this user may do."""
     system = system or System()
     wanted = [check for check in checks if check.at_start and (rights or not check.rights)]
     judged = [(check.option, check.judge(system)) for check in wanted]

@@ -98,10 +98,8 @@ class Detector:
         another shape, DeviceError when the device that runs the model fails.
         """
         if not isinstance(image, Frame):
-            path = None if isinstance(image, np.ndarray) else Path(image)
-            pixels = image if isinstance(image, np.ndarray) else read_image(Path(image))
-            name = str(path) if path else None
-            image = Frame(pixels, PixelFormat.BGR, "image", 0, *capture_times(), path=name)
+            path = None if isinstance(image, np.ndarray) else str(image)
+            image = Frame(_bgr(image), PixelFormat.BGR, "image", 0, *capture_times(), path=path)
         self.open()
         geometry = self.backend.set_frame(image)
         try:
@@ -109,9 +107,15 @@ class Detector:
         except InvokeLost:
             raise DeviceError("the inference failed", "try again; see the log") from None
 
-    def annotate(self, image: Image, detections: Detections | None = None) -> Image:
-        """Return a copy of a BGR image with detections drawn; None: those of ``detect``."""
-        return draw.annotate(image, self.detect(image) if detections is None else detections)
+    def annotate(
+        self, image: Image | str | PathLike[str], detections: Detections | None = None
+    ) -> Image:
+        """Return a BGR copy of an image or its file with detections drawn.
+
+        detections: None for those of ``detect``. Raises as ``detect``.
+        """
+        pixels = _bgr(image)
+        return draw.annotate(pixels, self.detect(pixels) if detections is None else detections)
 
     def open(self) -> None:
         """Take the device that runs the model; ``detect`` does so itself. Raises DeviceError."""
@@ -130,3 +134,10 @@ class Detector:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _bgr(image: Image | str | PathLike[str]) -> Image:
+    """Return an image's pixels, read from its file where a path is given."""
+    if image is None:
+        raise ValueError("there is no image: cv2.imread gives None for a file it cannot read")
+    return image if isinstance(image, np.ndarray) else read_image(Path(image))

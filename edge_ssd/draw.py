@@ -21,9 +21,7 @@ Image = NDArray[np.uint8]
 Boxes = NDArray[np.int_]  # (N, 4) xmin, ymin, xmax, ymax in pixels
 Color = tuple[int, int, int]  # blue, green, red
 
-# An image whose longer side is shorter than this is enlarged, or its text would be unreadable.
-_READABLE_PIXELS = 480
-
+_READABLE_PIXELS = 480  # of the longer side; a smaller image is enlarged for its text
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL_PIXELS = 21  # height of a capital letter of this font at scale 1
 _SMALLEST_CAPITAL = 8

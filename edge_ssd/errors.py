@@ -19,6 +19,7 @@ class EdgeSsdError(Exception):
     def __init__(self, problem: str, remedy: str = "") -> None:
         self.problem = one_line(problem)
         self.remedy = one_line(remedy)
+        self.problems: tuple[Problem, ...] = (Problem("", self.problem, self.remedy),)
         super().__init__(self.problem, self.remedy)
 
     @property
@@ -27,7 +28,7 @@ class EdgeSsdError(Exception):
         return self.problem
 
     def __str__(self) -> str:
-        return _joined(self.what, self.remedy)
+        return "; ".join(filter(None, [self.what, self.remedy]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Problem:
 
     def __str__(self) -> str:
         text = f"{self.option}: {self.text}" if self.option else self.text
-        return one_line(_joined(text, self.remedy))
+        return one_line("; ".join(filter(None, [text, self.remedy])))
 
     def below(self, section: str) -> Problem:
         """Return the same problem of an option inside ``section``."""
@@ -53,19 +54,13 @@ class ConfigError(EdgeSsdError, ValueError):
     exit_code = 78
 
     def __init__(self, problems: Sequence[Problem], path: Path | None = None) -> None:
-        self.problems = tuple(problems)
-        self.path = path
-        super().__init__("; ".join(map(str, self.problems)))
+        super().__init__("; ".join(map(str, problems)))
+        self.problems, self.path = tuple(problems), path
         self.args = (self.problems, path)  # what unpickling calls the class with
 
-    @property
-    def lines(self) -> list[str]:
-        """One line for each problem, with the file's name."""
-        where = f"{self.path}: " if self.path else ""
-        return [f"{where}{problem}" for problem in self.problems]
-
     def __str__(self) -> str:
-        return "; ".join(self.lines)
+        where = f"{self.path}: " if self.path else ""
+        return where + "; ".join(map(str, self.problems))
 
     def in_file(self, path: Path) -> ConfigError:
         """Return the same error of the file at ``path``."""
@@ -137,7 +132,3 @@ class PipelineError(EdgeSsdError, RuntimeError):
 def one_line(text: str) -> str:
     """Return a text with each run of white space as one space."""
     return " ".join(text.split())
-
-
-def _joined(problem: str, remedy: str) -> str:
-    return f"{problem}; {remedy}" if remedy else problem

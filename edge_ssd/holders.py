@@ -9,18 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
-# Majors whose numbers begin anew in each container's /dev/pts.
-_TERMINALS = range(136, 144)
+_TERMINALS = range(136, 144)  # majors whose numbers begin anew in each container's /dev/pts
 
 
 def holders(*devices: str | Path) -> list[str]:
     """Return ``name (pid N)`` of every other process that has such a device open.
 
-    devices: paths, links among them, or shell patterns such as ``/dev/video*``. Processes of
-    other users show only to root.
+    devices: paths, or patterns such as ``/dev/video*``. Processes of other users show only to root.
     """
-    files = [file for device in devices for file in _files(Path(device))]
-    wanted = {_identity(file) for file in files} - {None}
+    wanted = {_identity(file) for device in devices for file in _files(Path(device))} - {None}
     others = {int(path.name) for path in _PROC.glob("[0-9]*")} - {os.getpid()} if wanted else ()
     return [named(pid) for pid in sorted(others) if _has_open(_PROC / str(pid), wanted)]
 

@@ -73,9 +73,7 @@ def _work(work: Callable[[], object], writing: Connection, printed: int) -> NoRe
     status = 1
     try:
         os.setpgid(0, 0)  # what it starts is ended with it
-        resource.setrlimit(
-            resource.RLIMIT_CORE, (0, 0)
-        )  # and a crash writes no core file to the card
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash writes no core file
         null = os.open(os.devnull, os.O_RDONLY)
         for number, file in enumerate((null, printed, printed)):
             os.dup2(file, number)
@@ -105,5 +103,4 @@ def _end(pid: int, killed: bool) -> int | None:
 def _last_line(printed: int) -> str:
     with open(printed, "rb") as stream:
         stream.seek(0)
-        lines = stream.read().decode("utf-8", "replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return stream.read().decode("utf-8", "replace").strip().rpartition("\n")[2].strip()

@@ -5,14 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 
-TIMEOUT_S = 5.0
 
-
-def unreachable(host: str, port: int, what: str, timeout_s: float = TIMEOUT_S) -> str:
+def unreachable(host: str, port: int, what: str, timeout_s: float = 5.0) -> str:
     """Return why nothing there accepts a TCP connection; empty where something does.
 
-    Answers within ``timeout_s``, although a name server may block for longer. what: the name to
-    use in the answer.
+    Answers in ``timeout_s``, though a name server may block longer. what: its name in the answer.
     """
     problem = f"{what}: the name could not be resolved in time"
 

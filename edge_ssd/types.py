@@ -67,8 +67,8 @@ class Frame:
         pixels = image.ndim == 3 and image.shape[2] == 3 and image.size > 0
         if not pixels or image.dtype != np.uint8 or self.size is not None:
             raise ValueError(
-                f"a frame must be (height, width, 3) uint8 with at least one pixel and no size "
-                f"of its own, not {image.shape} {image.dtype}"
+                f"an RGB or BGR image must be (height, width, 3) uint8 with at least one pixel, "
+                f"and no size given beside it, not {image.shape} {image.dtype}"
             )
 
     @property

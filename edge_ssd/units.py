@@ -15,10 +15,7 @@ _PROPERTIES = (
 
 
 def units(system: System, *names: str) -> list[dict[str, str]]:
-    """Return the properties of the service's units that systemd knows; none without systemd.
-
-    names: units that are asked for even where they were never started.
-    """
+    """Return what systemd knows of the service's units, and of ``names`` even if never started."""
     asked = SINGLE, *names, "edge-ssd@*.service"
     answer = system.run("systemctl", "show", f"--property={_PROPERTIES}", *asked)
     found = {}  # by name: one that is asked for twice is listed twice

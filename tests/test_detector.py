@@ -62,6 +62,7 @@ def test_annotate_draws_on_a_copy(detector: Detector, demo: Path) -> None:
     assert drawn.shape == image.shape
     assert (drawn != image).any()
     assert np.array_equal(detector.annotate(image), drawn)
+    assert np.array_equal(detector.annotate(demo / "images" / "astronaut.jpg"), drawn)
     assert np.array_equal(detector.annotate(image, detector.detect(np.zeros_like(image))), image)
 
 
@@ -104,6 +105,9 @@ def test_bad_images_are_refused(detector: Detector, tmp_path: Path) -> None:
     for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)):
         with pytest.raises(ValueError, match="uint8"):
             detector.detect(wrong)  # type: ignore[arg-type]
+    for use in (detector.detect, detector.annotate):
+        with pytest.raises(ValueError, match=r"cv2\.imread gives None"):
+            use(cv2.imread(str(tmp_path / "none.jpg")))
 
 
 def test_the_public_names_come_without_anything_heavy() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,7 +59,7 @@ def _check(path: Path, deep: bool, as_json: bool) -> int:
 
         examined = list(examine(options.checks(), System()))
     code = max([error.exit_code if error else 0, *(e.exit_code for e in examined if e.failed)])
-    problems = problems_of(error) if error else []
+    problems = list(error.problems) if error else []
     if as_json:
         report = {"schema": 1, "file": str(path), "valid": not code, "problems": problems}
         checks = [one.as_json() for one in examined]
@@ -67,7 +69,7 @@ def _check(path: Path, deep: bool, as_json: bool) -> int:
         if one.finding.remedy:  # the others need none
             evidence = f"{'' if one.failed else 'warning: '}{one.finding.evidence}"
             problems.append(Problem(one.option, evidence, one.finding.remedy))
-    for problem in problems:
+    for problem in dict.fromkeys(problems):
         click.echo(f"{path}: {problem}", err=True)
     if not code:
         click.echo(f"{path}: valid")
@@ -81,21 +83,21 @@ def attempt(path: Path, quick_checks: bool = False) -> tuple[Config | None, Edge
     """
     from edge_ssd import config
 
-    options = None
     try:
         options = config.load(path)
-        from edge_ssd.service import build
-
-        if quick_checks:
-            build.check_start(options, rights=False)
-        build.pipeline(options)
     except EdgeSsdError as error:
-        return options, error
-    return options, None
+        return None, error
+    from edge_ssd.service import build
 
-
-def problems_of(error: EdgeSsdError) -> list[Problem]:
-    """Return an error as problems of a configuration."""
-    if isinstance(error, ConfigError):
-        return list(error.problems)
-    return [Problem("", error.problem, error.remedy)]
+    errors: list[EdgeSsdError] = []
+    steps: list[Callable[[Config], object]] = [build.pipeline]
+    if quick_checks:
+        steps.insert(0, partial(build.check_start, rights=False))
+    for step in steps:
+        try:
+            step(options)
+        except EdgeSsdError as error:
+            errors.append(error)
+    if len(errors) < 2:
+        return options, errors[0] if errors else None
+    return options, ConfigError([problem for error in errors for problem in error.problems])

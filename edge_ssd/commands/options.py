@@ -46,10 +46,8 @@ def complete_model(
     found = sorted(name for name in names if name.startswith(incomplete))
     if not found:
         return [CompletionItem(incomplete, type="file")]
-    files = sorted(path.name for path in Path().glob("*.tflite"))
-    return [
-        CompletionItem(name) for name in (*found, *(f for f in files if f.startswith(incomplete)))
-    ]
+    files = sorted(map(str, Path().glob("*.tflite")))
+    return [CompletionItem(name) for name in found + [f for f in files if f.startswith(incomplete)]]
 
 
 path_argument = UserPath()

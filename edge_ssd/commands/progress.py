@@ -38,10 +38,7 @@ class ProgressBar(Publisher):
 
 @contextmanager
 def progress_bar(**style: Any) -> Iterator[Callable[[int, int | None], None]]:
-    """Show a bar. Yields a function that takes what is done, and of how much.
-
-    style: tqdm's options.
-    """
+    """Show a bar, by tqdm's options. Yields a function that takes what is done, and of how much."""
     with tqdm(disable=None, leave=False, **style) as bar:
 
         def progress(done: int, total: int | None) -> None:

@@ -52,11 +52,9 @@ class ModelFit:
         except ModelError as error:
             raise error.of(spec.path) from None
         if self.classes < 1:
-            raise ModelError(
-                "it has one column of scores, which is taken for the background",
-                'if it is its only class, write "background": false into a manifest beside it',
-                spec.path,
-            )
+            problem = "it has one column of scores, which is taken for the background"
+            remedy = 'if it is its only class, write "background": false into a manifest beside it'
+            raise ModelError(problem, remedy, spec.path)
         self.tensors = model.inputs[0], self.heads.boxes, self.heads.scores
 
     @property
@@ -144,12 +142,9 @@ class DriftWatch:
             self._usual = median
         elif median > FACTOR * self._usual:
             self._warned = True
-            log.warning(
-                "inference takes %.1f ms and took %.1f ms at first; an Edge TPU that is hot, "
-                "short of power or on a USB 2 link slows down",
-                median,
-                self._usual,
-            )
+            causes = "an Edge TPU that is hot, short of power or on a USB 2 link slows down"
+            text = "inference takes %.1f ms and took %.1f ms at first; %s"
+            log.warning(text, median, self._usual, causes)
 
 
 def _quantized(head: TensorInfo, values: NDArray[Any]) -> QuantizedTensor:
@@ -162,18 +157,14 @@ def _input(inputs: Sequence[TensorInfo], spec: ModelSpec) -> InputTensor:
     shape = inputs[0].shape if len(inputs) == 1 else ()
     fits = len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and min(shape) > 0
     if not fits or inputs[0].dtype not in READABLE:
-        raise ModelError(
+        problem = (
             f"it takes {describe(inputs)}; "
-            f"expected one image [1, height, width, 3] of uint8, int8 or float32",
-            "give an SSD detection model",
-            spec.path,
+            f"expected one image [1, height, width, 3] of uint8, int8 or float32"
         )
+        raise ModelError(problem, "give an SSD detection model", spec.path)
     # TFLite shows a size that is not fixed as 1, and as -1 in the signature of the shape.
     (tensor,) = inputs
     if min(tensor.shape_signature[1:]) < 0:
-        raise ModelError(
-            "it takes images of any size",
-            "convert it again with a fixed input size, such as 300x300",
-            spec.path,
-        )
+        remedy = "convert it again with a fixed input size, such as 300x300"
+        raise ModelError("it takes images of any size", remedy, spec.path)
     return InputTensor(shape[1], shape[2], tensor.dtype, tensor.scale, tensor.zero_point)

@@ -12,7 +12,6 @@ from edge_ssd.inference.preprocess import PreprocessOptions
 from edge_ssd.inference.subprocess import SubprocessBackend
 from edge_ssd.models.graph import EDGETPU_OP, Graph
 from edge_ssd.models.loading import load
-from edge_ssd.models.spec import ModelSpec
 
 
 def make_backend(model: ModelOptions, preprocess: PreprocessOptions | None = None) -> Backend:
@@ -22,7 +21,11 @@ def make_backend(model: ModelOptions, preprocess: PreprocessOptions | None = Non
     """
     spec = load(model.name, model.labels)
     if model.delegate:
-        _check_compiled(spec, model)
+        graph = Graph(spec.content or spec.path.read_bytes())
+        if graph.custom_operator(EDGETPU_OP) is None:
+            text = f"{model.name} holds nothing compiled for the Edge TPU"
+            remedy = "give the file that edgetpu_compiler made of it, or set model.delegate to null"
+            raise ConfigError([Problem("model.delegate", text, remedy)])
     resize = (preprocess or PreprocessOptions()).resize
     in_process = EdgeTpuBackend if model.delegate else CpuBackend
     kind = SubprocessBackend if model.isolation == "process" else in_process
@@ -35,11 +38,3 @@ def make_backend(model: ModelOptions, preprocess: PreprocessOptions | None = Non
     except ModelError as error:
         error.option = "cpu_model"
         raise
-
-
-def _check_compiled(spec: ModelSpec, model: ModelOptions) -> None:
-    data = spec.content or spec.path.read_bytes()
-    if Graph(data).custom_operator(EDGETPU_OP) is None:
-        text = f"{model.name} holds nothing compiled for the Edge TPU"
-        remedy = "give the file that edgetpu_compiler made of it, or set model.delegate to null"
-        raise ConfigError([Problem("model.delegate", text, remedy)])

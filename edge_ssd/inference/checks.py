@@ -38,15 +38,11 @@ def runtime(options: ModelOptions, _system: System) -> Finding:
         bundled = str(catalogue.bundled()[catalogue.DEFAULT])
         module.Interpreter(model_path=bundled).get_input_details()
     except SystemError as error:
-        return fail(
-            f"{name} {version} was built for another numpy: {error}",
-            "pip install 'numpy<2', or pip install ai-edge-litert",
-        )
+        problem = f"{name} {version} was built for another numpy: {error}"
+        return fail(problem, "pip install 'numpy<2', or pip install ai-edge-litert")
     except (ValueError, RuntimeError) as error:
-        return fail(
-            f"{name} {version} cannot load the bundled model: {error}",
-            f"pip install --force-reinstall {name}",
-        )
+        problem = f"{name} {version} cannot load the bundled model: {error}"
+        return fail(problem, f"pip install --force-reinstall {name}")
     return ok(f"{name} {version}")
 
 
@@ -73,14 +69,11 @@ def connected(options: ModelOptions, system: System) -> Finding:
     evidence = "; ".join(map(_describe_tpu, found))
     for tpu in found:
         if not may(tpu.node):
-            return fail(
-                f"{evidence}; this user may not use {tpu.node}",
-                "install the udev rules, join the group plugdev, plug it in again",
-            )
+            problem = f"{evidence}; this user may not use {tpu.node}"
+            return fail(problem, "install the udev rules, join the group plugdev, plug it in again")
         if (tpu.speed_mbps or _USB_3_MBPS) < _USB_3_MBPS:
-            return warn(
-                f"{evidence}: not USB 3", "use a blue (USB 3) port and the cable that came with it"
-            )
+            problem = f"{evidence}: not USB 3"
+            return warn(problem, "use a blue (USB 3) port and the cable that came with it")
     return ok(evidence)
 
 
@@ -94,10 +87,8 @@ def library(options: ModelOptions, system: System) -> Finding:
     version = version_of(runtime)
     evidence = f"{options.delegate_library} ({package or 'of no package'}) with {runtime} {version}"
     if package and not _built_for(package, runtime, version):
-        return warn(
-            f"{evidence}: not built for each other, it may crash",
-            "install the libedgetpu that fits the runtime (docs/coral.md)",
-        )
+        problem = f"{evidence}: not built for each other, it may crash"
+        return warn(problem, "install the libedgetpu that fits the runtime (docs/coral.md)")
     return ok(evidence)
 
 
@@ -115,11 +106,10 @@ def udev_rules(options: ModelOptions, system: System) -> Finding:
         for line in system.read(path).splitlines()
         if not line.lstrip().startswith("#")
     ]
-    ids = {usb_id: usb_id.split(":") for usb_id in USB_IDS}
     missing = [
         usb_id
-        for usb_id, (vendor, product) in ids.items()
-        if not any(vendor in line and product in line for line in rules)
+        for usb_id in USB_IDS
+        if not any(all(part in line for part in usb_id.split(":")) for line in rules)
     ]
     if missing:
         return fail(

@@ -52,16 +52,12 @@ class Child:
                 env=os.environ | {"PYTHONPATH": path},
                 start_new_session=True,
             )
+        self.pid = self._process.pid
         self._said: deque[str] = deque(maxlen=1)
         self._reader = threading.Thread(
             target=self._read, args=(self._process.stdout,), name="child-log", daemon=True
         )
         self._reader.start()
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
 
     def infer(self, doing: str, timeout_s: float) -> None:
         """Do one inference. Raises as ``expect``."""

@@ -81,10 +81,8 @@ def check_library(library: str) -> None:
             "model.delegate_library",
         ) from None
     if not hasattr(loaded, "tflite_plugin_create_delegate"):
-        raise DeviceError(
-            f"{library} is a library, and not a TensorFlow Lite delegate",
-            "set model.delegate_library to libedgetpu.so.1",
-        )
+        problem = f"{library} is a library, and not a TensorFlow Lite delegate"
+        raise DeviceError(problem, "set model.delegate_library to libedgetpu.so.1")
 
 
 def _refusal(library: str, arguments: Mapping[str, str], reason: str, root: Path) -> DeviceError:
@@ -105,9 +103,8 @@ def _refusal(library: str, arguments: Mapping[str, str], reason: str, root: Path
             )
     held = ", ".join(holders(*(tpu.node for tpu in tpus)))
     if held:
-        return DeviceError(
-            f"{wanted} cannot be opened: {seen} is in use by {held}", "stop that process"
-        )
+        problem = f"{wanted} cannot be opened: {seen} is in use by {held}"
+        return DeviceError(problem, "stop that process")
     return DeviceError(
         f"{wanted} cannot be opened, although {seen} is there",
         "unplug it and plug it in again; use a USB 3 port and a supply that gives it 900 mA; "

@@ -47,9 +47,7 @@ class EdgeTpuBackend(CpuBackend):
         try:
             heads = super().invoke()
         except RuntimeError as error:
-            raise DeviceError(
-                f"the Edge TPU failed: {error}",
-                "check its cable and power; model.isolation: process recovers by itself",
-            ) from None
+            remedy = "check its cable and power; model.isolation: process recovers by itself"
+            raise DeviceError(f"the Edge TPU failed: {error}", remedy) from None
         self._drift.note((time.monotonic() - begun) * 1e3)
         return heads

@@ -25,11 +25,9 @@ class FallbackBackend(Backend):
     def __init__(self, primary: Backend, cpu: Backend) -> None:
         unlike = _differences(primary, cpu)
         if unlike:
-            raise ModelError(
-                f"it cannot replace {primary.spec.path}: they differ in {', '.join(unlike)}",
-                "set model.cpu_model to the file that the Edge TPU's was compiled from",
-                cpu.spec.path,
-            )
+            problem = f"it cannot replace {primary.spec.path}: they differ in {', '.join(unlike)}"
+            remedy = "set model.cpu_model to the file that the Edge TPU's was compiled from"
+            raise ModelError(problem, remedy, cpu.spec.path)
         self._active, self._cpu = primary, cpu
         self.spec, self.tensors = primary.spec, primary.tensors
         self.preprocess, self.heads = primary.preprocess, primary.heads

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -127,10 +127,5 @@ class ModelOptions(Options):
 
     def _look(self, function: str) -> Callable[[System], Finding]:
         """Return a look whose module is imported when it runs: what that imports may be broken."""
-
-        def look(system: System) -> Finding:
-            module: Any = import_module("edge_ssd.inference.checks")
-            finding: Finding = getattr(module, function)(self, system)
-            return finding
-
-        return look
+        module = "edge_ssd.inference.checks"
+        return lambda system: getattr(import_module(module), function)(self, system)

@@ -26,7 +26,10 @@ class OwnerLock:
         if alone:
             self._wanted.append((f"edgetpu-{device}".replace(":", "-"), fcntl.LOCK_EX))
         self._device = device or "any Edge TPU"
-        self._folders = lock_folders() if folders is None else folders
+        given = os.environ.get("RUNTIME_DIRECTORY", "").split(":")
+        last = tempfile.gettempdir()
+        usual = [Path(folder) for folder in ("/run/lock/edge-ssd", *given, last) if folder]
+        self._folders = usual if folders is None else folders
         self._held: list[int] = []
 
     def acquire(self) -> None:
@@ -58,17 +61,8 @@ class OwnerLock:
             for flags in (os.O_RDONLY, os.O_RDONLY | os.O_CREAT):
                 with suppress(OSError):
                     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-        raise DeviceError(
-            f"no lock file {name} can be made in {' or '.join(map(str, self._folders))}",
-            "let this user write to one of them",
-        )
-
-
-def lock_folders() -> list[Path]:
-    """Return where locks go, the first choice first: all services share the first one."""
-    runtime = os.environ.get("RUNTIME_DIRECTORY", "")
-    given = [Path(folder) for folder in runtime.split(":") if folder]
-    return [Path("/run/lock/edge-ssd"), *given, Path(tempfile.gettempdir())]
+        problem = f"no lock file {name} can be made in {' or '.join(map(str, self._folders))}"
+        raise DeviceError(problem, "let this user write to one of them")
 
 
 def _owners(file: int) -> list[int]:

@@ -47,16 +47,12 @@ def choose(runtime: str) -> str:
     """Return the runtime meant (``auto``: the first that can work). Raises RuntimeMissingError."""
     found = installed()
     if runtime == "auto" and not found:
-        raise RuntimeMissingError(
-            "no TensorFlow Lite runtime is installed",
-            "pip install ai-edge-litert (or tflite-runtime on 32-bit, Python 3.11 or older)",
-        )
+        remedy = "pip install ai-edge-litert (or tflite-runtime on 32-bit, Python 3.11 or older)"
+        raise RuntimeMissingError("no TensorFlow Lite runtime is installed", remedy)
     name = found[0] if runtime == "auto" else runtime
     if name not in found:
-        raise RuntimeMissingError(
-            f"the runtime {name} is not installed",
-            f"pip install {PACKAGES[name]}, or set model.runtime to auto",
-        )
+        remedy = f"pip install {PACKAGES[name]}, or set model.runtime to auto"
+        raise RuntimeMissingError(f"the runtime {name} is not installed", remedy)
     # tflite-runtime's extension was built for numpy 1 and does not declare it: with numpy 2
     # the import works and Interpreter() raises SystemError.
     if name == "tflite-runtime" and int(np.__version__.split(".")[0]) >= 2:
@@ -134,10 +130,9 @@ def import_runtime(runtime: str) -> Any:
         if runtime == "auto" and others:
             log.warning("the runtime %s cannot be imported (%s): %s used", name, error, others[0])
             return import_runtime(others[0])
-        raise RuntimeMissingError(
-            f"the runtime {name} is installed but cannot be imported: {error}",
-            f"reinstall it: pip install --force-reinstall {PACKAGES[name]}",
-        ) from None
+        problem = f"the runtime {name} is installed but cannot be imported: {error}"
+        remedy = f"reinstall it: pip install --force-reinstall {PACKAGES[name]}"
+        raise RuntimeMissingError(problem, remedy) from None
 
 
 def _explain(spec: ModelSpec, reason: str) -> ModelError:
@@ -152,6 +147,5 @@ def _explain(spec: ModelSpec, reason: str) -> ModelError:
             spec.path,
         )
     first = next(iter(reason.strip().splitlines()), "no reason given")
-    return ModelError(
-        f"cannot be run: {first}", "the file is damaged, or needs a newer runtime", spec.path
-    )
+    problem = f"cannot be run: {first}"
+    return ModelError(problem, "the file is damaged, or needs a newer runtime", spec.path)

@@ -1,7 +1,4 @@
-"""What `edge-ssd tune` found fastest here, and its use where the configuration leaves it open.
-
-The file is made by ``remember`` and read at the start of the service, never written by it.
-"""
+"""What `edge-ssd tune` found fastest here, and its use where the configuration leaves it open."""
 
 from __future__ import annotations
 
@@ -54,10 +51,7 @@ def machine() -> dict[str, Any]:
 
 def fingerprint(path: Path) -> str:
     """Return the sha256 of a model file and of any manifest beside it. Raises OSError."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            found.update(chunk)
+    found = hashlib.sha256(path.read_bytes())
     manifest = path.with_suffix(".json")
     if is_file(manifest):
         found.update(manifest.read_bytes())
@@ -89,20 +83,18 @@ def applied(options: ModelOptions, paths: tuple[Path, ...] | None = None) -> Mod
         return options
     name = choice.file or options.name
     log.info("tuned: %s on %s, %d thread(s)", name, choice.runtime, choice.threads)
-    return options.model_copy(
-        update={"name": name, "runtime": choice.runtime, "threads": choice.threads}
-    )
+    chosen = {"name": name, "runtime": choice.runtime, "threads": choice.threads}
+    return options.model_copy(update=chosen)
 
 
 def remember(model: Path, choice: Choice, path: Path) -> None:
     """Keep the choice for a model file, beside those for others. Raises PublishError."""
     here, models = machine(), {}
-    try:
+    # The first choice, or nothing that still holds, leaves none.
+    with suppress(OSError, ValueError, TypeError, LookupError):
         known = json.loads(path.read_text("utf-8"))
         if known["machine"] == here and known["schema"] == SCHEMA:
             models = dict(known["models"])
-    except (OSError, ValueError, TypeError, LookupError):
-        pass  # the first choice, or nothing that still holds
     try:
         models[fingerprint(model)] = asdict(choice)
         make_folder(path.parent)
@@ -110,9 +102,8 @@ def remember(model: Path, choice: Choice, path: Path) -> None:
             values = {"schema": SCHEMA, "machine": here, "models": models}
             part.write_text(json.dumps(values, indent=2) + "\n")
     except OSError as error:
-        raise PublishError(
-            f"{path} cannot be written: {error.strerror}", "run as root, or give --config"
-        ) from None
+        problem = f"{path} cannot be written: {error.strerror}"
+        raise PublishError(problem, "run as root, or give --config") from None
 
 
 def _find(path: Path, model: str) -> Choice | None:

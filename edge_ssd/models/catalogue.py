@@ -68,10 +68,7 @@ class Offer:
             "schema": manifest.SCHEMA,
             "name": self.name,
             "description": self.description,
-            "file": {
-                "sha256": self.model_sha256,
-                "size": self.member.size if self.member else self.size,
-            },
+            "file": {"sha256": self.model_sha256, "size": (self.member or self).size},
             "origin": {"url": self.url},
             "licence": self.licence,
             "map": {"value": self.map, "source": self.map_source},
@@ -110,10 +107,7 @@ def folder() -> Path:
 
 
 def pulled() -> dict[str, Path]:
-    """Return the models that were pulled by this user or for the system, by name.
-
-    A folder that may not be read counts as empty, with a warning.
-    """
+    """Return this user's and the system's pulled models by name. An unreadable folder has none."""
     places = (SYSTEM, _own_folder())
     return {path.stem: path for place in places for path in _models_in(place)}
 
@@ -131,19 +125,15 @@ def find(name_or_path: str) -> Path:
     if os.path.isdir(path):  # noqa: PTH112 (pathlib's raises without permission)
         raise ModelError("it is a folder", "give the .tflite file in it", path)
     if name_or_path in offers():
-        raise ModelError(
-            f"model {name_or_path} is not on this machine",
-            f"get it with `edge-ssd models pull {name_or_path}`",
-        )
+        problem = f"model {name_or_path} is not on this machine"
+        raise ModelError(problem, f"get it with `edge-ssd models pull {name_or_path}`")
     error = hidden(path)
     if error:
         raise ModelError(f"cannot be read: {error.strerror}", remedy(path, error), path)
     near = difflib.get_close_matches(name_or_path, known | bundled() | offers(), n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise ModelError(
-        f"no model {name_or_path!r}: neither a file nor a name in the catalogue",
-        f"{hint}see `edge-ssd models list`",
-    )
+    problem = f"no model {name_or_path!r}: neither a file nor a name in the catalogue"
+    raise ModelError(problem, f"{hint}see `edge-ssd models list`")
 
 
 def _models_in(place: Path) -> list[Path]:

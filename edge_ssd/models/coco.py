@@ -9,17 +9,12 @@ from functools import cache
 from edge_ssd.models import catalogue
 
 CLASSES = 90
-"""TensorFlow's COCO detectors number their 80 classes from 1 to 90, with gaps."""
-
 _MOST = 0.9
 # As darknet and its descendants write them.
 _SAME = {
-    "aeroplane": "airplane",
-    "motorbike": "motorcycle",
-    "sofa": "couch",
-    "tvmonitor": "tv",
+    "aeroplane": "airplane", "motorbike": "motorcycle", "sofa": "couch", "tvmonitor": "tv",
     "hairdryer": "hairdrier",
-}
+}  # fmt: skip
 
 
 @cache

@@ -1,8 +1,4 @@
-"""What travels inside a model file besides its graph.
-
-Our manifest, as a named metadata buffer, so that one file is all it takes; and the zip archive
-that TFLite metadata puts behind the graph, with the labels.
-"""
+"""Inside a model file: our manifest, a named metadata buffer; behind it: TFLite's zip of labels."""
 
 from __future__ import annotations
 
@@ -43,9 +39,8 @@ def write(data: Data, values: dict[str, Any]) -> bytes:
     try:
         content = json.dumps(values, separators=(",", ":"), allow_nan=False).encode()
     except ValueError:
-        raise ModelError(
-            "its anchors or scales are not all finite numbers", "the file is damaged"
-        ) from None
+        problem = "its anchors or scales are not all finite numbers"
+        raise ModelError(problem, "the file is damaged") from None
     model = flatbuffer.root(data)
     buffers = [buffer.position for buffer in model.vector(4).tables()]
     others = [entry.position for entry in model.vector(6).tables() if entry.string(0) != NAME]
@@ -94,8 +89,6 @@ def with_archive_of(original: bytes, data: bytes) -> bytes:
             for info in old.infolist():
                 new.writestr(info, old.read(info))
     except Exception as error:  # as above
-        raise ModelError(
-            f"the archive behind the model cannot be read: {error}",
-            "copy or download the file again",
-        ) from None
+        problem = f"the archive behind the model cannot be read: {error}"
+        raise ModelError(problem, "copy or download the file again") from None
     return longer.getvalue()

@@ -62,10 +62,7 @@ class Vector:
         """Yield the tables that the elements point to."""
         # Zeros read as an empty table, so a wrong length in front of them could go on for ever.
         if self.length > MAX_TABLES:
-            raise damaged(
-                f"it states {self.length} tables in a row, and {MAX_TABLES} are the most "
-                "that are read"
-            )
+            raise damaged(f"it states {self.length} tables in a row, of at most {MAX_TABLES}")
         yield from map(self.table, range(self.length))
 
     def table(self, index: int) -> Table:

@@ -1,7 +1,6 @@
-"""A .tflite file as a graph: its tensors, its operators, and the surgery on them.
+"""A .tflite file as a graph: its tensors, its operators, and the changes made to them.
 
-Slots are the field numbers of TensorFlow Lite's schema.fbs. The whole package reads the
-format through this module.
+Slots are the field numbers of TensorFlow Lite's schema.fbs.
 """
 
 from __future__ import annotations
@@ -200,9 +199,8 @@ class Graph:
 def check_mark(data: Data) -> None:
     """Raise ModelError unless the file that begins so is a TensorFlow Lite file."""
     if bytes(data[4:8]) != b"TFL3":
-        raise ModelError(
-            "not a TensorFlow Lite file (it does not carry the mark TFL3)", "give a .tflite file"
-        )
+        problem = "not a TensorFlow Lite file (it does not carry the mark TFL3)"
+        raise ModelError(problem, "give a .tflite file")
 
 
 def custom_options(operator: Operator) -> dict[str, Any]:
@@ -249,10 +247,8 @@ def _check_zero_points(tensor: Tensor) -> None:
         limits = np.iinfo(tensor.dtype)
         low, high = tensor.zero_points.min(), tensor.zero_points.max()
         if not limits.min <= low <= high <= limits.max:
-            raise damaged(
-                f"tensor {tensor.name!r} of {limits.dtype} has the zero point "
-                f"{low if low < limits.min else high}"
-            )
+            point = low if low < limits.min else high
+            raise damaged(f"tensor {tensor.name!r} of {limits.dtype} has the zero point {point}")
 
 
 def _indices(vector: Vector) -> tuple[int, ...]:

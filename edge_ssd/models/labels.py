@@ -115,9 +115,7 @@ def of_model(spec: ModelSpec, classes: int) -> Labels:
 
 
 def match(lines: Sequence[str | None], classes: int) -> tuple[Labels, str]:
-    """Match names to ``classes`` classes, background not counted; unused ids become None.
-
-    Returns the names and one line on how the list was matched.
+    """Return names for ``classes`` classes, unused ids None, and one line on how they match.
 
     A first line that stands for the background is dropped where the count shows that it is
     there. COCO's 80 names are known with and without the gaps between them.
@@ -140,16 +138,15 @@ def match(lines: Sequence[str | None], classes: int) -> tuple[Labels, str]:
     if respaced:
         return respaced, (
             f"{count} labels are COCO's {'without' if classes > count else 'with'} its gaps: "
-            f"matched to the model's {counted(classes, 'class')} by name"
+            f"matched to the model's {both[1]} by name"
         )
     why = {
         1: f": one too many, and the first, {first!r}, does not stand for the background",
         -1: ": one too few; is the first column of the scores the background, and the manifest "
         "denies it?",
     }
-    raise ModelError(
-        f"{both[0]} do not fit the model's {both[1]}{why.get(count - classes, '')}", _EACH_CLASS
-    )
+    problem = f"{both[0]} do not fit the model's {both[1]}{why.get(count - classes, '')}"
+    raise ModelError(problem, _EACH_CLASS)
 
 
 def _check_not_moved(names: Labels, first: str) -> None:
@@ -181,14 +178,11 @@ def _id_and_name(item: str) -> tuple[int, str] | None:
 
 
 def _by_id(pairs: Sequence[tuple[int, str] | None]) -> list[str] | None:
-    """Return the names at their ids; None unless they are ids: from 0 or 1 on, rising.
-
-    And no name twice: "1 euro" and "2 euro" are names.
-    """
+    """Return the names at their ids; None unless these rise from 0 or 1 and no name comes twice."""
     found = [pair for pair in pairs if pair]
     ids = [number for number, _ in found]
     rising = all(low < high for low, high in pairwise(ids))
-    distinct = len({name for _, name in found}) == len(found)
+    distinct = len({name for _, name in found}) == len(found)  # "1 euro", "2 euro" are names
     if not found or len(found) < len(pairs) or ids[0] > 1 or not rising or not distinct:
         return None
     names = [""] * (ids[-1] + 1)

@@ -27,12 +27,8 @@ SCHEMA = 1
 _REMEDY = "correct it, or remove it"
 _T = TypeVar("_T")
 _WORDS = {
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-}
+    str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list",
+}  # fmt: skip
 
 
 class ManifestError(ModelError):
@@ -52,11 +48,9 @@ class Entry:
 
     def error(self, key: str, problem: str) -> ManifestError:
         """Return the error for one key."""
-        return ManifestError(
-            f"{f'{self.place}{key}'.rstrip('.') or 'it'} {problem}",
-            "correct it, or remove the manifest if it belongs to another model",
-            self.path,
-        )
+        where = f"{self.place}{key}".rstrip(".") or "it"
+        remedy = "correct it, or remove the manifest if it belongs to another model"
+        return ManifestError(f"{where} {problem}", remedy, self.path)
 
     @contextmanager
     def placed(self) -> Iterator[None]:

@@ -58,7 +58,6 @@ class SsdAnchorLayout:
         being what the last layer is interpolated with.
     interpolated: add an anchor of ratio 1 at the geometric mean of this scale and the next.
     reduce_boxes_in_lowest_layer: the first layer has just (.1, 1), (scale, 2), (scale, .5).
-
     Raises ModelError when the layers do not agree, or a number is no size.
     """
 

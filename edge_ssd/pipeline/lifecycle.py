@@ -11,23 +11,29 @@ from typing import Any
 
 from edge_ssd.detector import Detector
 from edge_ssd.errors import PublishError
-from edge_ssd.pipeline.pipeline import Outlet, Pipeline
+from edge_ssd.pipeline.pipeline import STOP_S, Outlet, Pipeline
 from edge_ssd.pipeline.worker import POLL_S
 from edge_ssd.publishers.base import Publisher
 from edge_ssd.sources.base import Source
 from edge_ssd.types import FrameResult, Timing
 
 
-def run_until_done(pipeline: Pipeline) -> bool:
-    """Run a pipeline in the main thread to its end; return whether SIGINT or SIGTERM ended it."""
+def run_until_done(pipeline: Pipeline, stop_s: float = STOP_S) -> bool:
+    """Run a pipeline in the main thread to its end; return whether SIGINT or SIGTERM ended it.
+
+    stop_s: how long a stop may take, in seconds.
+    """
     with stop_on_signals(pipeline.request_stop) as received:
         pipeline.start()
-        wait_until_done(pipeline, received)
+        wait_until_done(pipeline, received, stop_s=stop_s)
         return bool(received)
 
 
 def wait_until_done(
-    pipeline: Pipeline, received: Sequence[int], tick: Callable[[], None] = lambda: None
+    pipeline: Pipeline,
+    received: Sequence[int],
+    tick: Callable[[], None] = lambda: None,
+    stop_s: float = STOP_S,
 ) -> None:
     """Wait for the end of a pipeline that was started; stop it once a signal was received.
 
@@ -37,7 +43,7 @@ def wait_until_done(
     """
     while not pipeline.wait(POLL_S):
         if received:
-            pipeline.stop()
+            pipeline.stop(stop_s)
             break
         tick()
     failed = sum(pipeline.stats.snapshot().failed.values())

@@ -21,10 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Postprocessing:
-    """The work of the postprocessing thread: decode, filter, and offer to every publisher.
-
-    postprocess: any thread may replace it, from one frame to the next.
-    """
+    """Decodes, filters, offers to every publisher. postprocess: any thread may replace it."""
 
     postprocess: Postprocessor
     backend: Backend
@@ -56,8 +53,7 @@ class Postprocessing:
 class Publishing:
     """Owns a publisher and its queue. ``begin``, ``step``, ``end`` run in the publisher's thread.
 
-    lossy: when the queue is full, its oldest result is discarded and counted as shed;
-        otherwise ``offer`` waits.
+    lossy: a full queue discards its oldest result, counted as shed; otherwise ``offer`` waits.
     """
 
     def __init__(self, publisher: Publisher, queue_size: int, lossy: bool, stats: Stats) -> None:

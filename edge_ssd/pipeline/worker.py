@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from edge_ssd.channels import Closed
 
@@ -14,6 +15,7 @@ log = logging.getLogger(__name__)
 POLL_S = 0.2  # no step waits longer than this, so that a worker's heartbeat stays fresh
 
 
+@dataclass(eq=False)
 class Worker:
     """Runs ``begin`` once, ``step`` again and again, and ``end`` once whatever happens.
 
@@ -21,23 +23,18 @@ class Worker:
     worker's ``error``, and ``on_error`` is called with the worker, in its thread.
     """
 
-    def __init__(
-        self,
-        name: str,
-        step: Callable[[], None],
-        on_error: Callable[[Worker], None],
-        begin: Callable[[], None] = lambda: None,
-        end: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.name = name
+    name: str
+    step: Callable[[], None]
+    on_error: Callable[[Worker], None]
+    begin: Callable[[], None] = lambda: None
+    end: Callable[[], None] = lambda: None
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
         self.error: BaseException | None = None
-        self._step, self._begin, self._end = step, begin, end
-        self._on_error = on_error
-        self._clock = clock
-        self._last_beat = clock()
+        self._last_beat = self.clock()
         # A daemon, so that a step stuck in a driver cannot keep the process alive.
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -52,20 +49,20 @@ class Worker:
     @property
     def silent_s(self) -> float:
         """Seconds since the last step began."""
-        return self._clock() - self._last_beat
+        return self.clock() - self._last_beat
 
     def _run(self) -> None:
         try:
             try:
-                self._begin()
+                self.begin()
                 while True:
-                    self._last_beat = self._clock()
-                    self._step()
+                    self._last_beat = self.clock()
+                    self.step()
             except Closed:
                 pass
             finally:
-                self._end()
+                self.end()
         except BaseException as error:  # whatever it is, the service must stop with it
             self.error = error
             log.debug("worker %s failed", self.name, exc_info=True)
-            self._on_error(self)
+            self.on_error(self)

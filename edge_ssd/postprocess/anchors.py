@@ -28,12 +28,8 @@ def generate(layout: SsdAnchorLayout, height: int, width: int) -> NDArray[np.flo
     layers = []
     for layer, (rows, columns) in enumerate(layout.grids):
         sizes = np.array([(s / math.sqrt(r), s * math.sqrt(r)) for s, r in _cell(layout, layer)])
-        centers = np.stack(
-            np.meshgrid(
-                (np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns, indexing="ij"
-            ),
-            axis=-1,
-        ).reshape(-1, 1, 2)
+        axes = [(np.arange(cells) + 0.5) / cells for cells in (rows, columns)]
+        centers = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 1, 2)
         shape = (len(centers), len(sizes), 2)
         boxes = np.concatenate(
             [np.broadcast_to(centers, shape), np.broadcast_to(sizes * unit, shape)], axis=-1
@@ -48,13 +44,9 @@ def mobilenet_layout(height: int, width: int) -> SsdAnchorLayout:
 
     Source: the ``ssd_anchor_generator`` of its pipeline files: scales .2 to .95.
     """
-    rows, columns = math.ceil(height / 16), math.ceil(width / 16)
-    grids = []
-    for _ in range(6):
-        grids.append((rows, columns))
-        rows, columns = math.ceil(rows / 2), math.ceil(columns / 2)
+    steps = (16, 32, 64, 128, 256, 512)
     return SsdAnchorLayout(
-        grids=tuple(grids),
+        grids=tuple((math.ceil(height / step), math.ceil(width / step)) for step in steps),
         scales=(*np.linspace(0.2, 0.95, 6).tolist(), 1.0),
         aspect_ratios=(_MOBILENET_RATIOS,) * 6,
     )

@@ -46,7 +46,6 @@ class Postprocessor:
     """The postprocessing of one model with one set of options. Belongs to one thread.
 
     anchors_cyxhw: (N, 4) float32. labels: one name per class, background not counted.
-
     Raises ConfigError for options that name a label the model does not have.
     """
 

@@ -36,11 +36,7 @@ class Publisher(ABC):
 
     @abstractmethod
     def publish(self, result: FrameResult) -> None:
-        """Deliver one result.
-
-        Raises PublishError when this result could not be delivered; it is then dropped and
-        counted, and the next one is tried.
-        """
+        """Deliver one result. Raises PublishError when it is lost; it is dropped and counted."""
 
     def close(self) -> None:
         """Deliver what is held back and release everything; may be called twice."""

@@ -22,12 +22,8 @@ from edge_ssd.publishers.base import Publisher, PublisherOptions
 from edge_ssd.publishers.message import encode, message
 from edge_ssd.types import FrameResult
 
-# What each line begins with: ``schema`` is the first key of a message.
-_LINE_START = b'{"schema":'
-
-# The longest half line that is looked for; a message of 100 detections has 11 kB.
-_TAIL_BYTES = 1 << 20
-
+_LINE_START = b'{"schema":'  # with the first key of a message
+_TAIL_BYTES = 1 << 20  # the longest half line; a message of 100 detections has 11 kB
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDIES = {
     errno.ENOENT: "create the folder {folder}",
@@ -96,10 +92,9 @@ def _access(path: Path, system: System) -> Finding:
 class JsonLinesPublisher(Publisher):
     """Appends each result as one line.
 
-    Each line is one write and reaches the kernel at once: a reader that follows the file sees
-    it immediately, and a crash of this process loses nothing. There is no fsync: the kernel
-    gathers the lines of several seconds into one write, which wears an SD card less; a power
-    cut may lose these seconds.
+    Each line is one write, at once: a reader that follows the file sees it immediately, and a
+    crash of this process loses nothing. There is no fsync: the kernel gathers several seconds
+    into one write, which wears an SD card less; a power cut may lose these seconds.
 
     The file holds only whole lines: one that cannot be written whole is cut off again, and on
     opening so is a half line that a power cut left. Once there is room writing continues.

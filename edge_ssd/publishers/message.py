@@ -55,10 +55,7 @@ def message(result: FrameResult) -> dict[str, Any]:
 
 
 def encode(content: dict[str, Any]) -> bytes:
-    """Return compact JSON on one line, UTF-8, no line end.
-
-    Raises PublishError for NaN and infinity, which are not JSON.
-    """
+    """Return compact one-line JSON, UTF-8, no line end. Raises PublishError for NaN or infinity."""
     try:
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError as error:

@@ -76,8 +76,7 @@ class MqttOptions(LoginOptions, PublisherOptions):
         return f"mqtt {self.host}:{self.broker_port}"
 
     def make(self, name: str) -> MqttPublisher:
-        # paho and ssl are slow to import.
-        from edge_ssd.publishers.mqtt_publisher import MqttPublisher  # noqa: PLC0415
+        from edge_ssd.publishers.mqtt_publisher import MqttPublisher  # noqa: PLC0415 - slow
 
         templates = ("client_id", "topic", "availability_topic")
         filled = {option: getattr(self, option).replace("{name}", name) for option in templates}

@@ -15,8 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from edge_ssd.errors import PublishError
 from edge_ssd.publishers.mqtt import MqttOptions
 
-# How long a broker may take to accept the connection, and then the login, in seconds.
-ANSWER_S = 5.0
+ANSWER_S = 5.0  # that a broker may take to accept the connection, and again for the login
 
 _BAD_LOGIN = ("Bad user name or password", "Not authorized")
 
@@ -66,11 +65,7 @@ class Connection:
             raise self._refused()
 
     def send(self, topic: str, payload: bytes | str, qos: int, retain: bool) -> MQTTMessageInfo:
-        """Send a message; its ``is_published`` becomes true once it is delivered.
-
-        Delivered means acknowledged by the broker; for qos 0, given to the kernel whole.
-        Raises PublishError when the connection is lost.
-        """
+        """Send; ``is_published`` is true once delivered. Raises PublishError when disconnected."""
         info = self._client.publish(topic, payload, qos, retain)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._lost()
@@ -81,10 +76,7 @@ class Connection:
         return self.send(self._options.availability_topic, status, 1, True)
 
     def step(self, timeout_s: float) -> None:
-        """Send and receive what there is; wait for it at most ``timeout_s``, or until woken.
-
-        Raises PublishError when the connection is lost.
-        """
+        """Send and receive; wait ``timeout_s`` at most, or until woken. Raises PublishError."""
         sock: Any = self._client.socket()
         if sock is None:
             raise self._lost()
@@ -108,11 +100,7 @@ class Connection:
             raise self._lost()
 
     def close(self, deadline: float) -> None:
-        """Say ``offline`` and disconnect; the broker then sends no last will.
-
-        deadline: of the monotonic clock, in seconds. Raises PublishError when the connection
-        is lost.
-        """
+        """Say ``offline`` and disconnect by ``deadline`` (monotonic, s). Raises PublishError."""
         said = self.announce("offline")
         while not said.is_published() and time.monotonic() < deadline:
             self.step(max(0.0, deadline - time.monotonic()))
@@ -123,10 +111,8 @@ class Connection:
         if sock := self._client.socket():
             sock.close()
 
-    def _on_connect(
-        self, _client: object, _data: object, _flags: object, answer: Any, _properties: object
-    ) -> None:
-        self._answer = answer
+    def _on_connect(self, *event: Any) -> None:
+        _client, _data, _flags, self._answer, _properties = event
 
     def _error(self, problem: str, remedy: str) -> PublishError:
         return PublishError(f"{self._options.title}: {problem}", remedy)

@@ -47,8 +47,7 @@ class MqttPublisher(Publisher):
 
     def __init__(self, options: MqttOptions) -> None:
         self.name = options.title
-        self.published = 0
-        self.dropped = 0
+        self.published = self.dropped = 0
         self._options = options
         self._messages: deque[bytes] = deque()
         self._sent = 0  # how many of them, from the first, are in flight
@@ -72,10 +71,7 @@ class MqttPublisher(Publisher):
         return len(self._messages)
 
     def open(self) -> None:
-        """Begin to connect; an unreachable broker raises nothing here.
-
-        Raises PublishError when a password or certificate file cannot be read.
-        """
+        """Begin to connect, in the thread. Raises PublishError for a secret that cannot be read."""
         self._password = self._options.read_password()
         tls = self._options.tls
         self._tls = tls.context() if tls else None

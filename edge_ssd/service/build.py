@@ -11,10 +11,7 @@ from edge_ssd.pipeline.pipeline import Outlet, Pipeline
 
 
 def pipeline(options: Config) -> Pipeline:
-    """Return the pipeline that a configuration describes, ready to start.
-
-    Raises ConfigError that names the option at fault, RuntimeMissingError.
-    """
+    """Return a configuration's pipeline, not started. Raises ConfigError, RuntimeMissingError."""
     try:
         model = tuned.applied(options.model)
         detector = Detector.from_options(model, options.preprocess, options.postprocess)

@@ -96,9 +96,8 @@ class Governor:
 
     def _cool(self) -> bool:
         temperature_c = self._health.temperature_c
-        return temperature_c is None or (
-            temperature_c < self.options.max_temperature_c - HYSTERESIS_C
-        )
+        cool_c = self.options.max_temperature_c - HYSTERESIS_C
+        return temperature_c is None or temperature_c < cool_c
 
     def _say(self, strain: str | None) -> None:
         """Log what strains the board once, and once when it is over and the limit is gone."""

@@ -32,10 +32,14 @@ class Reloader:
         """
         wanted = config.load(self.path)
         build.check_start(wanted)
-        postprocessor = self.pipeline.detector.postprocessor(wanted.postprocess)
-        self.pipeline.postprocessing.postprocess = postprocessor
-        later = [name for name in changed(self.options, wanted) if name not in RELOADABLE]
-        applied = {name: getattr(wanted, name) for name in RELOADABLE}
+        names = changed(self.options, wanted)
+        # With another model its labels are others, too: they wait for it.
+        now = RELOADABLE if "model" not in names else ("governor",)
+        if "postprocess" in now:
+            postprocessor = self.pipeline.detector.postprocessor(wanted.postprocess)
+            self.pipeline.postprocessing.postprocess = postprocessor
+        later = [name for name in names if name not in now]
+        applied = {name: getattr(wanted, name) for name in now}
         self.options = self.options.model_copy(update=applied)
         return later
 

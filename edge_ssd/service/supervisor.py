@@ -36,10 +36,8 @@ def serve(path: Path) -> Snapshot:
             options = config.load(path)
             build.check_start(options)
             pipeline = build.pipeline(options)
-            live = pipeline.capture.source.live
-            governor = Governor(
-                options.governor, pipeline.capture.pace if live else None, Sensors().read
-            )
+            pace = pipeline.capture.pace if pipeline.capture.source.live else None
+            governor = Governor(options.governor, pace, Sensors().read)
             reloader = Reloader(path, options, pipeline)
             last_words = Supervisor(pipeline, reloader, governor, manager, hung_up).run()
         except BaseException as error:
@@ -54,10 +52,8 @@ class Status:
 
     def __init__(self, now_s: float) -> None:
         self.inferred_fps = 0.0
-        self._seen_at_s = now_s
-        self._inferred = 0
-        self._captured = 0
-        self._frame_at_s = now_s
+        self._seen_at_s = self._frame_at_s = now_s
+        self._inferred = self._captured = 0
 
     def line(self, now: Snapshot, now_s: float) -> str:
         """Return the line, and start the next interval."""
@@ -128,14 +124,12 @@ class Supervisor:
 
     def _status_line(self) -> str:
         """Return one line for people, outages first; the governor reads the board."""
-        troubles = [self._refused, *self.pipeline.outages]
+        parts = [self._refused, *self.pipeline.outages, "waiting for the first frame"]
         if self._ready:
-            line = self._status.line(self.pipeline.stats.snapshot(), self.clock())
+            parts[-1] = self._status.line(self.pipeline.stats.snapshot(), self.clock())
             self.governor.step(self._status.inferred_fps)
-            parts = [*troubles, line, self.governor.report()]
-        else:
-            parts = [*troubles, "waiting for the first frame"]
-        return "; ".join(part for part in parts if part)
+            parts.append(self.governor.report())
+        return "; ".join(filter(None, parts))
 
     def _reload(self) -> None:
         """Reload; on any error the service keeps its configuration."""

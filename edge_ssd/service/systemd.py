@@ -17,8 +17,7 @@ from edge_ssd.pipeline.worker import Worker
 
 log = logging.getLogger(__name__)
 
-# A manager that does not read its socket must not stop the service.
-_SEND_TIMEOUT_S = 1.0
+_SEND_TIMEOUT_S = 1.0  # a manager that does not read its socket must not stop the service
 
 
 class Manager:
@@ -87,8 +86,7 @@ class Watchdog:
 
     A worker is blocked when one step, or opening or closing what it owns, takes more than half
     the interval. A worker that waits for room in a queue is blocked too, so the last one in the
-    direction of the flow is reported: of a recorded source and a publisher that delivers
-    nothing, the publisher.
+    flow is reported: of a recorded source and a publisher that delivers nothing, the publisher.
     """
 
     def __init__(self, manager: Manager, clock: Callable[[], float] = time.monotonic) -> None:

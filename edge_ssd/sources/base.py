@@ -29,9 +29,11 @@ class Source(ABC):
 
     live: True when only the newest frame counts (a camera); False when every frame must be
         delivered, in order (a recording).
+    unreadable: how many inputs were reported and skipped so far.
     """
 
     live: bool
+    unreadable = 0
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -56,11 +58,6 @@ class Source(ABC):
     def frame_count(self) -> int | None:
         """How many frames there will be, where that is known (progress bars)."""
         return None
-
-    @property
-    def unreadable(self) -> int:
-        """How many inputs were reported and skipped so far."""
-        return 0
 
 
 class SourceOptions(Options):

@@ -54,7 +54,6 @@ class ImageSource(Source):
     skipped, counted in ``unreadable`` and removed from ``frame_count``.
 
     paths: files of any name, and folders (not their subfolders). loop: see ImagesOptions.
-
     ``open`` raises InputError when a path is missing or a folder has no images; ``read``
     when not one of the files could be read.
     """
@@ -68,11 +67,11 @@ class ImageSource(Source):
         self._counts: dict[Path, int | None] = {}
         self._files: list[Path] = []
         self._frames: Generator[Frame, None, None] | None = None
-        self._number = self._unreadable = 0
+        self._number = 0
 
     def open(self) -> None:
         self._files = [file for path in self._paths for file in _files(path)]
-        self._number = self._unreadable = 0
+        self._number = self.unreadable = 0
         for file in tuple(self._files):
             with self._skipping(file):
                 self._counts[file] = self._count(file)
@@ -100,10 +99,6 @@ class ImageSource(Source):
         known = [count for count in counts if count is not None]
         return None if self._loop or len(known) < len(counts) else sum(known)
 
-    @property
-    def unreadable(self) -> int:
-        return self._unreadable
-
     def _count(self, file: Path) -> int | None:
         """Return how many frames a file has. Raises InputError where that shows it is broken."""
         return 1
@@ -126,11 +121,11 @@ class ImageSource(Source):
             yield
         except InputError as error:
             log.warning("skipped %s", error.problem)
-            self._unreadable += 1
+            self.unreadable += 1
             self._files.remove(file)
 
     def _nothing_readable(self) -> InputError:
-        problem = f"none of the {self._unreadable} files could be read"
+        problem = f"none of the {self.unreadable} files could be read"
         return InputError(problem, "each is named in a warning above; check that they are complete")
 
 

@@ -52,8 +52,7 @@ class StreamOptions(LoginOptions, SourceOptions):
         """Connect once. Raises DeviceError with the reason, which FFmpeg does not report."""
         parts = urlsplit(self.url)
         port = parts.port or _PORTS[parts.scheme]
-        host = parts.hostname or ""
-        if problem := unreachable(host, port, self.address, self.open_timeout_s):
+        if problem := unreachable(parts.hostname or "", port, self.address, self.open_timeout_s):
             raise DeviceError(problem, "check the address, and that the camera is on and connected")
 
     def read_url(self) -> str:

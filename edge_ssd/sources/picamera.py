@@ -30,9 +30,7 @@ from edge_ssd.types import Frame, PixelFormat
 
 # The shorter side of the lores stream by default: SSD models take 300 or 320.
 _LORES_PIXELS = 320
-
 _CANCEL_S = 1.0
-
 # picamera2 names the bytes of a pixel from the last one in memory to the first.
 _FORMATS = {
     "YUV420": (PixelFormat.YUV420, 1),
@@ -131,7 +129,6 @@ class PiCameraSource(Source):
     """The newest frames of a camera, as its lores stream has them.
 
     The format and size that the camera really gives are read back, and frames have those.
-
     ``open`` raises DeviceError where picamera2 or the camera is missing, busy or refuses,
     ConfigError for a control it does not have or a value out of its range. ``read`` raises
     DeviceError when the format changes in the stream.

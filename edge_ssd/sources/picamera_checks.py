@@ -19,17 +19,13 @@ from edge_ssd.units import unseen_units
 from edge_ssd.wording import did_you_mean
 
 _INSTALL = "sudo apt install python3-picamera2 --no-install-recommends"
-
 # The device files that libcamera opens.
 _NODES = ("/dev/media*", "/dev/video*")
-
 # picamera2 takes its buffers from the first of these that exists.
 _HEAPS = ("/dev/dma_heap/vidbuf_cached", "/dev/dma_heap/linux,cma")
 _NO_HEAP = f"neither {' nor '.join(_HEAPS)} exists"
 _KERNEL = "use Raspberry Pi OS's own kernel"
-
 _FRAME_DURATION = "FrameDurationLimits"
-
 # Durations are whole microseconds and modes are odd: smaller deviations are not reported.
 _TOLERANCE = 0.02
 
@@ -41,15 +37,12 @@ def import_picamera2() -> tuple[ModuleType, ModuleType]:
     try:
         modules = import_module("picamera2"), import_module("libcamera")
     except ModuleNotFoundError as error:
-        raise DeviceError(
-            f"the module {error.name}, which the camera needs, is not installed",
-            f"{_INSTALL}, and make the virtual environment with --system-site-packages",
-        ) from error
+        problem = f"the module {error.name}, which the camera needs, is not installed"
+        remedy = f"{_INSTALL}, and make the virtual environment with --system-site-packages"
+        raise DeviceError(problem, remedy) from error
     except (ImportError, ValueError, OSError) as error:  # a library, or numpy, that does not fit
-        raise DeviceError(
-            f"picamera2 cannot be imported: {error}",
-            f"{_INSTALL}; if it names numpy, use the system's (pip uninstall numpy)",
-        ) from error
+        remedy = f"{_INSTALL}; if it names numpy, use the system's (pip uninstall numpy)"
+        raise DeviceError(f"picamera2 cannot be imported: {error}", remedy) from error
     # It logs what it also raises.
     logging.getLogger("picamera2.picamera2").setLevel(logging.CRITICAL)
     return modules

@@ -20,7 +20,6 @@ def open_paths(paths: Sequence[Path], name: str = "recorded") -> Source:
 
     A folder stands for its images and videos in natural order (not its subfolders). The
     extension decides what a file is.
-
     Raises InputError for a missing path, an unknown extension, a folder with nothing in it,
     or no paths at all.
     """

@@ -88,8 +88,8 @@ class SyntheticSource(Source):
     source that is opened again continues with the next number and without the stall it was in,
     so that a fault happens once and no number comes twice; any other starts over.
 
+    skipped: frames that were dropped in the camera, or not fetched in time.
     clock, wait: monotonic nanoseconds, and ``threading.Event.wait``; tests pass their own.
-
     Raises InputError (``open``) for an unreadable image, DeviceError (``open``, ``read``) where
     a fault says so.
     """
@@ -112,7 +112,7 @@ class SyntheticSource(Source):
         self._number = 0
         self._due_ns = 0
         self._broken_until_ns: int | None = None
-        self._skipped = 0
+        self.skipped = 0
 
     def open(self) -> None:
         self._raise_if_broken()
@@ -151,11 +151,6 @@ class SyntheticSource(Source):
         """How many frames the camera will take, ``skipped`` ones included."""
         return self._options.frame_limit
 
-    @property
-    def skipped(self) -> int:
-        """Frames that were dropped in the camera, or not fetched in time."""
-        return self._skipped
-
     def _make_canvases(self) -> list[NDArray[np.uint8]]:
         folder, width, height = self._options.images, self._options.width, self._options.height
         if folder is None:  # a dark diagonal gradient
@@ -168,7 +163,7 @@ class SyntheticSource(Source):
         while self._number != self.frame_count and (
             self._hits("drop", self._number) or self._overtaken()
         ):
-            self._skipped += 1
+            self.skipped += 1
             self._advance()
 
     def _overtaken(self) -> bool:

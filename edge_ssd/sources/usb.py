@@ -26,33 +26,23 @@ BY_ID = Path("/dev/v4l/by-id")
 # How long the driver may give no image, in seconds. OpenCV's own 10 are long for a camera
 # that was unplugged; it reads this once, at the first frame of the process.
 _FRAME_TIMEOUT_S = "3"
-
 # After unplugging, the driver gives up before the kernel removes the device, in seconds.
 _REMOVAL_S = 0.3
-
 _NAMES = {
     cv2.CAP_PROP_FOURCC: "the format",
     cv2.CAP_PROP_FRAME_WIDTH: "the width",
     cv2.CAP_PROP_FRAME_HEIGHT: "the height",
     cv2.CAP_PROP_FPS: "the rate",
 }
-
 # OpenCV's conversion to BGR, rows of bytes per two rows of pixels, and bytes per pixel in a row.
 _FORMATS: dict[str, tuple[int | None, int, int]] = {
-    "YUYV": (cv2.COLOR_YUV2BGR_YUYV, 2, 2),
-    "YUY2": (cv2.COLOR_YUV2BGR_YUY2, 2, 2),
-    "YVYU": (cv2.COLOR_YUV2BGR_YVYU, 2, 2),
-    "UYVY": (cv2.COLOR_YUV2BGR_UYVY, 2, 2),
-    "NV12": (cv2.COLOR_YUV2BGR_NV12, 3, 1),
-    "NV21": (cv2.COLOR_YUV2BGR_NV21, 3, 1),
-    "YU12": (cv2.COLOR_YUV2BGR_I420, 3, 1),
-    "YV12": (cv2.COLOR_YUV2BGR_YV12, 3, 1),
-    "GREY": (cv2.COLOR_GRAY2BGR, 2, 1),
-    "RGB3": (cv2.COLOR_RGB2BGR, 2, 3),
-    "BGR3": (None, 2, 3),
-}
+    "YUYV": (cv2.COLOR_YUV2BGR_YUYV, 2, 2), "YUY2": (cv2.COLOR_YUV2BGR_YUY2, 2, 2),
+    "YVYU": (cv2.COLOR_YUV2BGR_YVYU, 2, 2), "UYVY": (cv2.COLOR_YUV2BGR_UYVY, 2, 2),
+    "NV12": (cv2.COLOR_YUV2BGR_NV12, 3, 1), "NV21": (cv2.COLOR_YUV2BGR_NV21, 3, 1),
+    "YU12": (cv2.COLOR_YUV2BGR_I420, 3, 1), "YV12": (cv2.COLOR_YUV2BGR_YV12, 3, 1),
+    "GREY": (cv2.COLOR_GRAY2BGR, 2, 1), "RGB3": (cv2.COLOR_RGB2BGR, 2, 3), "BGR3": (None, 2, 3),
+}  # fmt: skip
 _JPEG = ("MJPG", "JPEG")
-
 _CONVERTED = {
     "YUYV", "UYVY", "NV12", "NV21", "YU12", "YV12", "411P", *_JPEG, "RGB3", "BGR3", "GREY",
     "Y10", "Y16", "BA81", "GBRG", "S910",
@@ -103,11 +93,7 @@ class UsbOptions(SourceOptions):
 
 
 class UsbCamera(OpenCvCamera):
-    """The frames of one V4L2 camera, BGR; see OpenCvCamera.
-
-    Where the camera gives another size, rate or format than its options ask for, one warning
-    says so.
-    """
+    """Frames of a V4L2 camera, BGR; see OpenCvCamera. Warns of a size or format not asked for."""
 
     def __init__(self, name: str, options: UsbOptions) -> None:
         super().__init__(name)
@@ -201,7 +187,6 @@ def _to_bgr(raw: NDArray[Any], fourcc: str, width: int, height: int) -> Image | 
     raw: what OpenCV gave: (height, width, 3), which is BGR for the formats in _CONVERTED, or the
         camera's bytes in any shape.
     fourcc, width, height: what the camera reports to send.
-
     Raises ValueError, with what came, for data in an unknown format.
     """
     if raw.dtype != np.uint8:

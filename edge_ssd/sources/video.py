@@ -45,7 +45,6 @@ class VideoSource(Source):
 
     They are turned upright as the file says (OpenCV 4.6 alone turns them the wrong way).
     Capture times are those of reading. A video that breaks off ends there, with one warning.
-
     ``open`` raises InputError when the file is missing, is no video, or not one frame can be
     decoded.
     """
@@ -103,10 +102,8 @@ class VideoSource(Source):
         self._first = self._decode()
         if self._first is None:
             self.close()
-            raise InputError(
-                f"{self._path}: no frame could be decoded",
-                "check that it plays, and is a video this OpenCV knows (H.264 in .mp4 is safe)",
-            )
+            remedy = "check that it plays, and is a video this OpenCV knows (H.264 in .mp4 is safe)"
+            raise InputError(f"{self._path}: no frame could be decoded", remedy)
 
     def _decode(self) -> NDArray[np.uint8] | None:
         image, self._first = self._first, None

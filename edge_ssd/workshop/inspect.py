@@ -1,7 +1,4 @@
-"""``models inspect``: what a model file is, without running it.
-
-The file is read by the same code as for the detector, so that the verdict is the detector's.
-"""
+"""``models inspect``: what a model file is, by the detector's own code, without running it."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_ssd.errors import ModelError
 from edge_ssd.inference.backend import ModelFit
-from edge_ssd.inference.heads import Heads, resolve
+from edge_ssd.inference.heads import resolve
 from edge_ssd.inference.tensors import of_graph
 from edge_ssd.models import catalogue, embedded, labels, loading, manifest
 from edge_ssd.models.graph import POSTPROCESS_OP, Graph, Tensor, custom_options
@@ -142,10 +139,10 @@ def _report(path: Path, data: bytes, graph: Graph) -> Report:
     kind, fit = kinds.kind(graph, path.name), _fit(path, data)
     options = _options(graph)
     share, activations = operators.edgetpu_share(graph), _dtype(operators.activations(graph))
-    gainful = not fit.problem or kind is Kind.SEGMENT
     classes = fit.heads.classes if fit.heads else 0
     unnamed = classes if fit.labels and not fit.labels.named else 0
     beside = manifest.beside(path) is not None
+    gains = kinds.gains(kind, activations, bool(share), options is not None, beside)
     sha256 = hashlib.sha256(data).hexdigest()
     return Report(
         **vars(fit),
@@ -157,9 +154,7 @@ def _report(path: Path, data: bytes, graph: Graph) -> Report:
         what=kinds.what(kind, activations, bool(share), kinds.segment(path.name)),
         usable=not fit.problem,
         needs=kinds.needs(kind, bool(share), unnamed),
-        gains=kinds.gains(kind, activations, bool(share), options is not None, beside)
-        if gainful
-        else [],
+        gains=gains if not fit.problem or kind is Kind.SEGMENT else [],
         inputs=[_tensor(tensor) for tensor in graph.inputs],
         outputs=[_tensor(tensor) for tensor in graph.outputs],
         postprocess_options=options,
@@ -180,7 +175,9 @@ def _fit(path: Path, data: bytes) -> Fit:
         graph = Graph(spec.content or embedded.without_archive(data))
         tensors = of_graph(graph)
         heads = resolve(tensors.outputs, spec.heads)
-        fit = replace(fit, heads=_heads(spec, heads, graph))
+        boxes, scores = (_tensor(graph.tensor(head.index)) for head in (heads.boxes, heads.scores))
+        classes = heads.scores.columns - spec.background
+        fit = replace(fit, heads=HeadsInfo(boxes, scores, classes, spec.background))
         model = ModelFit(spec, tensors)
         size = model.preprocess.tensor.height, model.preprocess.tensor.width
         fit = replace(fit, anchors=_anchors(spec, for_model(spec, heads.anchors, *size)))
@@ -188,12 +185,6 @@ def _fit(path: Path, data: bytes) -> Fit:
     except ModelError as error:
         problem = error.problem if error.path == path else error.what
         return replace(fit, problem=problem, remedy=error.remedy)
-
-
-def _heads(spec: ModelSpec, heads: Heads, graph: Graph) -> HeadsInfo:
-    boxes, scores = graph.tensor(heads.boxes.index), graph.tensor(heads.scores.index)
-    classes = heads.scores.columns - spec.background
-    return HeadsInfo(_tensor(boxes), _tensor(scores), classes, spec.background)
 
 
 def _anchors(spec: ModelSpec, table: NDArray[np.float32]) -> AnchorsInfo:

@@ -1,7 +1,4 @@
-"""Recognise the kind of a model by its operators and the shapes of its tensors.
-
-And describe it: what it is, what it needs, and what preparing it gains.
-"""
+"""The kind of a model, by its operators and shapes; what it needs, and gains by ``prepare``."""
 
 from __future__ import annotations
 
@@ -33,8 +30,6 @@ class Kind(str, Enum):
 
 
 _USABLE = (Kind.SSD_WITH_OP, Kind.SSD_HEADS)
-
-
 _KINDS = {
     Kind.SSD_WITH_OP: "a stock SSD file with its postprocess operator",
     Kind.SSD_HEADS: "an SSD with raw heads",

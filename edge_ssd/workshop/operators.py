@@ -75,10 +75,8 @@ def edgetpu_share(graph: Graph) -> EdgeTpuShare | None:
     compiled = [operator for operator in graph.operators if operator.code == EDGETPU_OP]
     if not compiled:
         return None
-    size = sum(len(operator.custom_options) for operator in compiled)
-    return EdgeTpuShare(
-        len(compiled), len(graph.operators), size, size + sum(weights(graph).values())
-    )
+    size, others = sum(len(op.custom_options) for op in compiled), sum(weights(graph).values())
+    return EdgeTpuShare(len(compiled), len(graph.operators), size, size + others)
 
 
 def activations(graph: Graph) -> str:

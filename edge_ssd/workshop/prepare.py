@@ -1,8 +1,4 @@
-"""``models prepare``: write a model as raw heads with its manifest inside, on request in int8.
-
-The new file is loaded by the detector's own code and compared with the original before it
-gets its name.
-"""
+"""``models prepare``: write a model as raw heads with its manifest inside, on request in int8."""
 
 from __future__ import annotations
 
@@ -123,12 +119,10 @@ def _check_place(source: Path, output: Path, force: bool) -> None:
         raise UsageError(f"{output} is a folder", "give the name of a file")
     if output.exists() and not force:
         raise UsageError(f"{output} exists", "give another name, or --force")
-    if output.with_suffix(".json").exists():
-        raise UsageError(
-            f"{output.with_suffix('.json')} describes another model, and would be taken for the "
-            f"new one's manifest",
-            "give another name",
-        )
+    record = output.with_suffix(".json")
+    if record.exists():
+        problem = f"{record} describes another model, and would be taken for the new one's manifest"
+        raise UsageError(problem, "give another name")
 
 
 def _converted(spec: ModelSpec, data: bytes, int8: bool) -> bytes:
@@ -166,12 +160,9 @@ def _verify(spec: ModelSpec, part: Path, int8: bool) -> Agreement | None:
     if Graph(loading.read(part)).custom_operator(EDGETPU_OP):
         return None
     agreement = _compare(spec, new)
-    same = agreement.exact or (
-        int8
-        and agreement.score_difference <= SCORE_TOLERANCE
-        and agreement.overlap >= OVERLAP_TOLERANCE
-    )
-    if not same:
+    scores_agree = agreement.score_difference <= SCORE_TOLERANCE
+    boxes_agree = agreement.overlap >= OVERLAP_TOLERANCE
+    if not (agreement.exact or (int8 and scores_agree and boxes_agree)):
         raise ModelError(
             "the new file does not detect the same: scores differ by up to "
             f"{agreement.score_difference:.3f}, boxes overlap by {agreement.overlap:.3f}",

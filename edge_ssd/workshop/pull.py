@@ -82,10 +82,8 @@ def pull(
     """
     if name in catalogue.bundled():
         if folder:
-            raise UsageError(
-                f"{name} comes with the package, and goes to no other folder",
-                f"leave out --output: `--model {name}` finds it",
-            )
+            problem = f"{name} comes with the package, and goes to no other folder"
+            raise UsageError(problem, f"leave out --output: `--model {name}` finds it")
         return Pulled(catalogue.bundled()[name], catalogue.bundled_sha256(name), fresh=False)
     if name not in catalogue.offers():
         raise ModelError(f"no model {name!r} can be pulled", "see `edge-ssd models list`")
@@ -98,10 +96,8 @@ def pull(
     except EdgeSsdError:
         raise
     except OSError as error:
-        raise PullError(
-            f"{error.filename or name}: {error.strerror}",
-            "free some space, or name a folder of your own with --output",
-        ) from None
+        remedy = "free some space, or name a folder of your own with --output"
+        raise PullError(f"{error.filename or name}: {error.strerror}", remedy) from None
 
 
 def _url(offer: Offer, mirror: str | None) -> str:
@@ -109,10 +105,8 @@ def _url(offer: Offer, mirror: str | None) -> str:
         return offer.url
     if not _MIRROR.fullmatch(mirror):
         shown = re.sub(r"^(\w+://)?.*@", r"\1…@", mirror)  # errors end up in logs
-        raise UsageError(
-            f"--mirror {shown} cannot be used",
-            "give an https, http or file URL without user and password",
-        )
+        problem = f"--mirror {shown} cannot be used"
+        raise UsageError(problem, "give an https, http or file URL without user and password")
     return f"{mirror.rstrip('/')}/{PurePosixPath(urlsplit(offer.url).path).name}"
 
 
@@ -158,10 +152,8 @@ def _copied(url: str) -> bytes:
         with Path(url2pathname(urlsplit(url).path)).open("rb") as file:
             return file.read(MAX_BYTES)
     except (OSError, ValueError) as error:
-        raise DownloadError(
-            f"{url} cannot be read: {_reason(error)}",
-            "check that the file is there, under its published name, and may be read",
-        ) from None
+        remedy = "check that the file is there, under its published name, and may be read"
+        raise DownloadError(f"{url} cannot be read: {_reason(error)}", remedy) from None
 
 
 def _downloaded(url: str, progress: Progress) -> bytes:
@@ -224,9 +216,8 @@ class _Limits:
                 raise DownloadError(f"{self.url} is not complete after {TOTAL_S:g} s", _NETWORK)
 
     def _too_large(self, length: str) -> PullError:
-        return PullError(
-            f"{self.url} is {length} bytes, at most {MAX_BYTES} are taken", _NOTHING_KEPT
-        )
+        problem = f"{self.url} is {length} bytes, at most {MAX_BYTES} are taken"
+        return PullError(problem, _NOTHING_KEPT)
 
 
 def _reason(error: Any) -> str:

@@ -24,18 +24,9 @@ LIMIT = 127
 """Weights are from -127 to 127: TensorFlow Lite's int8 kernels take no -128."""
 
 _INT8_VERSION = {
-    "ADD": 2,
-    "AVERAGE_POOL_2D": 2,
-    "CONCATENATION": 2,
-    "CONV_2D": 3,
-    "DEPTHWISE_CONV_2D": 3,
-    "DEQUANTIZE": 2,
-    "LOGISTIC": 2,
-    "MAX_POOL_2D": 2,
-    "RESHAPE": 1,
-    "SOFTMAX": 2,
-    "SQUEEZE": 1,
-}
+    "ADD": 2, "AVERAGE_POOL_2D": 2, "CONCATENATION": 2, "CONV_2D": 3, "DEPTHWISE_CONV_2D": 3,
+    "DEQUANTIZE": 2, "LOGISTIC": 2, "MAX_POOL_2D": 2, "RESHAPE": 1, "SOFTMAX": 2, "SQUEEZE": 1,
+}  # fmt: skip
 """The operators whose int8 kernel computes what the uint8 one does, and its minimum version."""
 
 _CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
@@ -54,9 +45,8 @@ class Quantisation:
 
     def same_as(self, other: Quantisation) -> bool:
         """Whether stored values mean the same in both."""
-        return np.array_equal(self.scales, other.scales) and np.array_equal(
-            self.zero_points, other.zero_points
-        )
+        pairs = (self.scales, other.scales), (self.zero_points, other.zero_points)
+        return all(np.array_equal(mine, theirs) for mine, theirs in pairs)
 
 
 def per_channel(
@@ -106,10 +96,8 @@ def _check(graph: Graph) -> None:
     if dtypes == {"i1"}:
         raise _refused("it is int8 already")
     if "<f4" in dtypes:
-        raise ModelError(
-            "its weights are float32, and there are no scales to requantise by",
-            "export it quantised (full integer), or leave out --int8",
-        )
+        problem = "its weights are float32, and there are no scales to requantise by"
+        raise ModelError(problem, "export it quantised (full integer), or leave out --int8")
     unknown = sorted(names - _INT8_VERSION.keys())
     if unknown:
         raise _refused(f"its operators {', '.join(unknown)} are not known to requantisation")

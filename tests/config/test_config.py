@@ -24,8 +24,9 @@ def problems(folder: Path, text: str | bytes) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         config.load(path)
     assert caught.value.exit_code == 78
-    assert all(line.startswith(f"{path}: ") for line in caught.value.lines)
-    return [str(problem) for problem in caught.value.problems]
+    found = [str(problem) for problem in caught.value.problems]
+    assert str(caught.value) == f"{path}: " + "; ".join(found)
+    return found
 
 
 ONE_MISTAKE = {

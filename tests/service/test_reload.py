@@ -96,6 +96,15 @@ def test_what_needs_a_restart_is_named_and_stays(file: File, running: Running) -
     assert file.frames("a.jsonl") == list(range(len(file.frames("a.jsonl"))))
 
 
+def test_classes_of_another_model_wait_with_it_for_the_restart(
+    file: File, running: Running
+) -> None:
+    before = running.pipeline.postprocessing.postprocess
+    file.write(model={"name": "ssd_mobilenet_v1_face"}, postprocess={"classes": ["face"]})
+    assert running.reloader.reload() == ["model", "postprocess"]
+    assert running.pipeline.postprocessing.postprocess is before
+
+
 BAD = {
     "an unknown option": {"postprocess": {"score_treshold": 0.8}},
     "a label the model has not": {"postprocess": {"classes": ["unicorn"]}},

@@ -128,7 +128,7 @@ def test_a_link_to_a_configuration_on_a_missing_disk_is_kept(
 
     finished = install(machine)
     assert finished.returncode == 1
-    assert "leads to none: mount its disk" in finished.stdout
+    assert "links to none: mount its disk" in finished.stdout
     assert machine.ask("readlink", CONFIG) == "/data/my.yaml"
     machine.run("rm", "-r", "/etc/edge-ssd", check=True)
     assert machine.listing() == empty

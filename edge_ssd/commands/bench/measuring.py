@@ -1,7 +1,6 @@
 """Measure on this machine: the bare model, each stage, the whole pipeline, memory, start.
 
-What is compared is interleaved in one run, and medians are taken: ratios stay right on a machine
-whose speed drifts.
+What is compared is interleaved, and medians are taken: ratios stay right when the speed drifts.
 """
 
 from __future__ import annotations
@@ -41,8 +40,7 @@ class Report:
 
     postprocess_ms: by score threshold, on this model's heads of these frames.
     op_ms: the same work done by the model's own TFLite_Detection_PostProcess, or None.
-    cold_start_ms, memory_mb: of an ``edge-ssd run`` of its own, to its first line, and at
-        its peak.
+    cold_start_ms, memory_mb: of a separate ``edge-ssd run``, to its first line, and at its peak.
     """
 
     model: str
@@ -60,11 +58,7 @@ class Report:
 
 
 def configuration(model: Mapping[str, Any], recording: Path | None, count: int) -> Config:
-    """Return a configuration to measure: a video or folder, or else moving shapes.
-
-    model: values of ModelOptions. Raises ModelError, and InputError when this user may not read
-    the recording.
-    """
+    """Return what to measure: a recording, or else moving shapes. Raises ModelError, InputError."""
     source: dict[str, Any] = moving_shapes(count)
     if recording:
         check_readable(recording)
@@ -76,10 +70,7 @@ def configuration(model: Mapping[str, Any], recording: Path | None, count: int) 
 
 
 def measure(options: Config, count: int = 100) -> Report:
-    """Measure the model of ``options`` on up to ``count`` frames of its recorded source.
-
-    Raises InputError when the source has fewer than two frames.
-    """
+    """Measure with up to ``count`` frames of the source. Raises InputError for fewer than two."""
     detector = Detector.from_options(options.model, options.preprocess, options.postprocess)
     found = sum(1 for _ in _frames(options, count))
     if found < 2:
@@ -121,12 +112,8 @@ def _bare_ms(detector: Detector, count: int) -> float:
 
 def _postprocess_ms(options: Config, detector: Detector, count: int) -> dict[str, float]:
     """Median time to postprocess the heads of these frames, by score threshold, interleaved."""
-    candidates = {
-        threshold: detector.postprocessor(
-            options.postprocess.model_copy(update={"score_threshold": threshold})
-        )
-        for threshold in THRESHOLDS
-    }
+    at = [options.postprocess.model_copy(update={"score_threshold": each}) for each in THRESHOLDS]
+    candidates = dict(zip(THRESHOLDS, map(detector.postprocessor, at), strict=True))
     times: dict[float, list[float]] = {threshold: [] for threshold in THRESHOLDS}
     heads = []
     for frame in _frames(options, count):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from edge_ssd.sources.base import Source
 
 
+_FINISH_VIDEO_S = 60.0  # how long an interrupt waits for an encoder, which holds frames back
+
+
 class _Input(common.UserPath):
     """The path of a file or folder; a camera is refused."""
 
@@ -67,7 +70,7 @@ def detect(
     inputs = {(path if path.is_dir() else path.parent).resolve() for path in paths}
     if folder and folder.resolve() in inputs:
         raise UsageError(f"--annotate {folder} is where the inputs are", "name another folder")
-    wanted = classes and [label.strip() for label in classes.split(",")]
+    wanted = None if classes is None else [label.strip() for label in classes.split(",")]
     postprocess = {"score_threshold": score_threshold, "classes": wanted}
     try:
         detector = Detector.from_options(
@@ -87,12 +90,13 @@ def _run(
     from edge_ssd.commands.detect.printed import Rows, Summary
     from edge_ssd.commands.progress import ProgressBar
     from edge_ssd.pipeline.lifecycle import run_until_done
-    from edge_ssd.pipeline.pipeline import Outlet, Pipeline
+    from edge_ssd.pipeline.pipeline import STOP_S, Outlet, Pipeline
     from edge_ssd.publishers.base import Publisher
     from edge_ssd.publishers.jsonl import JsonLinesOptions
 
     summary = Summary(source)
     publishers: list[Publisher] = [ProgressBar(source), summary]
+    queue_size, stop_s = 64, STOP_S
     if as_json:
         publishers.append(JsonLinesOptions().make(source.name))
     elif every_frame:
@@ -101,9 +105,11 @@ def _run(
         from edge_ssd.commands.detect.annotated import AnnotatedFiles
 
         publishers.append(AnnotatedFiles(folder))
+        queue_size, stop_s = 2, _FINISH_VIDEO_S
     interrupted = False
     try:
-        interrupted = run_until_done(Pipeline(source, detector, [Outlet(p) for p in publishers]))
+        outlets = [Outlet(each, queue_size) for each in publishers]
+        interrupted = run_until_done(Pipeline(source, detector, outlets), stop_s)
     finally:
         if summary.frames and (not as_json or sys.stderr.isatty()):
             saved = map(str, publishers[-1:] if folder else ())

@@ -119,10 +119,7 @@ class AnnotatedVideo:
         self._count += 1
 
     def close(self) -> None:
-        """Finish the file.
-
-        Raises PublishError, and removes the file, when a frame is missing from it or it has none.
-        """
+        """Finish the file, or remove it. Raises PublishError when it lacks a frame or has none."""
         self._writer.release()
         with naming(self._path), self._files:
             # OpenCV does not report that it could not write.

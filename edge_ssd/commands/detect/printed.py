@@ -12,8 +12,7 @@ from edge_ssd.sources.base import Source
 from edge_ssd.types import Detections, Frame, FrameResult
 from edge_ssd.wording import counted
 
-GAP_S = 1.0
-"""A label that is not found for less than this, in seconds, stays in one span of a video."""
+GAP_S = 1.0  # a label that is not found for less than this stays in one span of a video
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +44,7 @@ class Places:
 
 
 class Rows(Publisher):
-    """Writes a header once, then a row for each detection, and one for a frame without any.
-
-    write: prints one line.
-    """
+    """Writes, by ``write``, a header, a row per detection, and one for a frame without any."""
 
     name = "rows"
 
@@ -75,9 +71,8 @@ class Summary(Publisher):
     name = "summary"
 
     def __init__(self, source: Source) -> None:
-        self.frames = 0
+        self.frames = self._detections = 0
         self._source = source
-        self._detections = 0
         self._files: list[_File] = []
         self._places = Places()
 

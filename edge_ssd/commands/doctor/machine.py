@@ -14,6 +14,7 @@ from edge_ssd.checks import Check, Finding, System, fail, ok, skipped, warn
 _LAST_PYTHON = {"x86_64": (3, 14), "aarch64": (3, 14), "armv7l": (3, 11)}
 _HOT_C = 80.0  # the firmware throttles here
 _COOLER = "give it a heat sink or a fan"
+_SUPPLY = "use the board's official supply and a short, thick cable"
 _ARM = ("aarch64", "armv7l", "armv6l")
 Runtime = Literal["auto", "litert", "tflite-runtime"]
 # The two runtimes differ by about one step of 1/256, decoders and resizers by a few.
@@ -113,10 +114,7 @@ def power(system: System) -> Finding:
     evidence = ", ".join([*heat, f"throttling word {throttled.word:#x}"])
     if throttled.undervoltage or throttled.undervoltage_since_boot:
         when = "now" if throttled.undervoltage else "since the boot"
-        return warn(
-            f"undervoltage {when} ({evidence})",
-            "use the board's official supply and a short, thick cable",
-        )
+        return warn(f"undervoltage {when} ({evidence})", _SUPPLY)
     if throttled.slowed or throttled.slowed_since_boot:
         when = "now" if throttled.slowed else "since the boot"
         return warn(f"the firmware slowed the processor {when} ({evidence})", _COOLER)

@@ -1,7 +1,4 @@
-"""Run checks, each in a process of its own, and print what they find.
-
-A check that crashes or hangs is a finding.
-"""
+"""Run checks, each in a process of its own (a crash is a finding), and print what they find."""
 
 from __future__ import annotations
 

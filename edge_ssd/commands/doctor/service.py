@@ -34,10 +34,7 @@ def unit_of(path: Path | None, system: System) -> str:
 
 
 def service(path: Path | None, system: System) -> Finding:
-    """The configuration's unit can start, is enabled, runs, and needs no restarts.
-
-    Problems of other cameras' units are warnings.
-    """
+    """The configuration's unit can start, is enabled, runs; other units' problems are warnings."""
     own = unit_of(path, system)
     if not system.exists("/run/systemd/system"):
         return skipped("systemd does not run here: start `edge-ssd run --config FILE` yourself")

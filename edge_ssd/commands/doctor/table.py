@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ssd.checks import Check, Finding, System, Verdict, fail, ok, skipped
-from edge_ssd.commands.check_config import attempt, problems_of
+from edge_ssd.commands.check_config import attempt
 from edge_ssd.commands.doctor import machine, sandboxed, service, storage
 from edge_ssd.commands.doctor.runner import Examined, examine
 from edge_ssd.errors import RuntimeMissingError
@@ -77,7 +77,7 @@ def _configuration(path: Path | None, _system: System) -> Finding:
     if isinstance(error, RuntimeMissingError):
         return skipped(f"{path} is well-formed, but cannot be tried: {error}")
     if error:
-        problems = "; ".join(map(str, problems_of(error)))
+        problems = "; ".join(map(str, error.problems))
         return fail(f"{path}: {problems}", "correct these options, or give another file")
     return ok(f"{path} is valid")
 

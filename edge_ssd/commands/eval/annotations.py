@@ -15,8 +15,7 @@ from edge_ssd.models.labels import Labels
 
 _REMEDY = "give a file such as COCO's instances_val2017.json"
 
-Size = Annotated[FiniteFloat, Field(ge=0)]
-"""A width, height or area, in pixels."""
+Size = Annotated[FiniteFloat, Field(ge=0)]  # a width, height or area, in pixels
 
 
 class Image(BaseModel):
@@ -54,10 +53,7 @@ class Annotations(BaseModel):
 
 
 def read_annotations(path: Path) -> Annotations:
-    """Read a COCO annotation file of boxes.
-
-    Raises InputError when it cannot be read, is no such file, or contradicts itself.
-    """
+    """Read COCO annotations of boxes. Raises InputError for an unreadable or contradictory file."""
     try:
         read = Annotations.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -74,10 +70,7 @@ def read_annotations(path: Path) -> Annotations:
 
 
 def category_ids(labels: Labels, annotations: Annotations, model: str) -> dict[int, int]:
-    """Return the category of each of a model's class ids, matched by name.
-
-    Raises ModelError when categories that have boxes are none of the model's classes.
-    """
+    """Return the category of each class id, by name. Raises ModelError for boxes of others."""
     by_name = {_plain(category.name): category.id for category in annotations.categories}
     ids = {
         class_id: by_name[_plain(label)]

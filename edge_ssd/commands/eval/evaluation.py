@@ -193,11 +193,8 @@ def _scores(
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    boxes = Counter(
-        box.category_id
-        for box in annotations.annotations
-        if box.image_id in image_ids and not box.iscrowd
-    )
+    single = [box for box in truth if box["image_id"] in image_ids and not box["iscrowd"]]
+    boxes = Counter(box["category_id"] for box in single)
     names = {category.id: category.name for category in annotations.categories}
     # (IoU thresholds, recalls, categories, areas, limits): all areas, the largest limit.
     by_class = evaluation.eval["precision"][:, :, :, 0, -1].mean(axis=(0, 1))

@@ -13,9 +13,7 @@ from edge_ssd.wording import counted
 from edge_ssd.workshop.inspect import AnchorsInfo, LabelsInfo, Report, TensorReport
 from edge_ssd.workshop.operators import EdgeTpuShare, Work
 
-SCHEMA = 1
-"""Of the JSON; ``docs/models.md`` describes every key."""
-
+SCHEMA = 1  # of the JSON; ``docs/models.md`` describes every key
 _INDENT = 13
 _NAME_LENGTH = 60
 _SOURCES = {

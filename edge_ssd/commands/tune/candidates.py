@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge_ssd import config
+from edge_ssd import DEFAULT_MODEL, config
 from edge_ssd.board import Health
 from edge_ssd.config import Config, parse
 from edge_ssd.errors import ConfigError, InputError, ModelError, Problem
@@ -17,8 +17,7 @@ from edge_ssd.workshop.prepare import prepare
 
 AS_IT_IS = "as it is"
 INT8 = "int8"
-SAME = 1.03
-"""Candidates this near to the fastest count as equal; the one with fewest threads wins."""
+SAME = 1.03  # candidates this near to the fastest are equal; the one with fewest threads wins
 
 
 @dataclass(slots=True)
@@ -44,8 +43,7 @@ class Candidate:
 def options(path: Path | None, model: str | None) -> Config:
     """Return the configuration to tune, or without one the model alone. Raises ConfigError."""
     if path is None:
-        named = {"name": model} if model else {}
-        return parse({"source": {"type": "synthetic"}, "model": named})
+        return parse({"source": {"type": "synthetic"}, "model": {"name": model or DEFAULT_MODEL}})
     found = config.load(path)
     if found.model.delegate:
         problem = "the Edge TPU runs this model, not the processor"
@@ -69,10 +67,7 @@ def forms(options: Config, folder: Path) -> tuple[dict[str, Path], str]:
 
 
 def candidates(forms: dict[str, Path]) -> list[Candidate]:
-    """Return every installed runtime with every form of the file and number of threads.
-
-    What is likely to be the fastest comes first.
-    """
+    """Return every installed runtime, form of the file and thread count, likely fastest first."""
     return [
         Candidate(form, path, runtime, threads)
         for threads in range(clamp_threads(None), 0, -1)

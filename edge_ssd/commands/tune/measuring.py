@@ -1,8 +1,7 @@
 """Measure candidates within a budget of time.
 
 The whole pipeline runs, on moving shapes of the camera's size. All candidates are measured
-briefly, then the fastest of them again, in turn, so that a machine whose speed drifts is still
-fair to each.
+briefly, then the fastest again, in turn: fair to each, even when the machine's speed drifts.
 """
 
 from __future__ import annotations
@@ -19,16 +18,12 @@ from edge_ssd.errors import EdgeSsdError
 from edge_ssd.pipeline.lifecycle import moving_shapes, pipeline_fps
 
 FINAL_ROUNDS = 3
-CONTENDER = 1.5
-"""Candidates within 1.5x of the fastest are measured again."""
+CONTENDER = 1.5  # candidates within this factor of the fastest are measured again
 OUT_OF_TIME = "not measured: out of time"
-_BRIEF = 0.4
-"""The share of the budget for measuring all briefly, where it is enough for that."""
-_BRIEF_AT_MOST = 0.7
+_BRIEF, _BRIEF_AT_MOST = 0.4, 0.7  # shares of the budget for measuring all briefly
 _FEWEST_FRAMES = 4
 _LONGEST_S = 2.0
 
-Progress = Callable[[int, int], None]
 Clock = Callable[[], float]
 
 
@@ -37,7 +32,7 @@ def measure(
     found: list[Candidate],
     budget_s: float,
     health: Callable[[], Health] | None = None,
-    progress: Progress = lambda _done, _of: None,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
     clock: Clock = time.monotonic,
 ) -> Report:
     """Measure candidates, which get their figures, in about ``budget_s`` seconds.

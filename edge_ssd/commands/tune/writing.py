@@ -41,7 +41,13 @@ def write(report: Report, options: Config, path: Path | None) -> list[Path]:
     if report.slowed:
         raise EdgeSsdError("nothing is written: the clock was lowered", "cool the board first")
     best, state = report.best, tuned.state_file()
-    kept = _keep(best.path) if best.form == INT8 else None
+    kept = _place(best.path) if best.form == INT8 else None
+    if kept:
+        with naming(kept):
+            check_folder(kept.parent)
+            if not kept.exists():
+                with replacing(kept) as part:
+                    shutil.copyfile(best.path, part)
     if path:
         changes: dict[str, str | int] = {"runtime": best.runtime, "threads": best.threads}
         edit(path, "model", changes | ({"name": str(kept)} if kept else {}))
@@ -50,17 +56,6 @@ def write(report: Report, options: Config, path: Path | None) -> list[Path]:
         choice = Choice(best.runtime, best.threads, *file)
         tuned.remember(catalogue.find(options.model.name), choice, state)
     return [path or state, *([kept] if kept else [])]
-
-
-def _keep(made: Path) -> Path:
-    """Copy the converted model to where pulled ones are; return its new place."""
-    place = _place(made)
-    with naming(place):
-        check_folder(place.parent)
-        if not place.exists():
-            with replacing(place) as part:
-                shutil.copyfile(made, part)
-    return place
 
 
 def _place(made: Path) -> Path:
