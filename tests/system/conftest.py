@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from support import booted
 from support.booted import Machine
-from support.installed import configure, install, recorded, restart
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +56,8 @@ def machine(memory: Path, debian: Path, srv: Path) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def installed(machine: Machine) -> Iterator[Machine]:
+    from support.installed import configure, install, recorded  # not in every chroot
+
     configure(machine, recorded())
     finished = install(machine)
     assert finished.returncode == 0, finished.stdout
@@ -67,6 +68,8 @@ def installed(machine: Machine) -> Iterator[Machine]:
 @pytest.fixture
 def service(installed: Machine) -> Machine:
     """It runs, on the recorded images."""
+    from support.installed import configure, recorded, restart
+
     configure(installed, recorded())
     restart(installed)
     return installed
