@@ -132,7 +132,7 @@ def test_only_root_may_install(root: Path) -> None:
 def test_a_misspelt_option_is_refused(root: Path) -> None:
     assert chroot_into(root, INSTALL, "--whels", "x").returncode == 2
     missing = chroot_into(root, INSTALL, "--wheels", "/nowhere")
-    assert "'/nowhere' is none" in missing.stdout
+    assert "'/nowhere' is not one" in missing.stdout
 
 
 def test_with_a_network_and_without_systemd(root: Path) -> None:
