@@ -76,6 +76,12 @@ def test_the_choice(found: list[Candidate], best: int):
     assert Report(found).best is found[best]
 
 
+def test_one_measured_only_once_is_not_chosen_when_the_machine_became_slower():
+    early, finalist = candidate(60), candidate(50, 4)
+
+    assert Report([early, finalist], [finalist]).best is finalist
+
+
 def stopped() -> float:
     """A clock with which there is time for everything."""
     return 0.0

@@ -148,7 +148,7 @@ def test_a_device_of_the_network_that_is_missing_is_waited_for(
     missing, recorder = Missing(small_spec(tmp_path)), Recorder()
     pipeline = make_pipeline(synthetic(live=True, frame_limit=None), missing, [recorder])
     pipeline.start()
-    wait_for(lambda: pipeline.stats.snapshot().dropped > 100)
+    wait_for(lambda: pipeline.outages and pipeline.stats.snapshot().dropped > 100)
     assert pipeline.outages == ["no Edge TPU"]
     missing.plugged_in.set()
     wait_for(lambda: len(recorder.results) > 100)

@@ -80,24 +80,27 @@ def candidates(forms: dict[str, Path]) -> list[Candidate]:
 class Report:
     """All candidates, and the readings of the board.
 
+    finalists: those measured again; none before that. One measured only once, when the machine
+    may have been faster, is not compared with them.
     hottest_c: the highest temperature seen, or None. slowed: the firmware lowered the clock, so
     the figures cannot be trusted.
     """
 
     candidates: list[Candidate]
+    finalists: list[Candidate] = field(default_factory=list)
     hottest_c: float | None = None
     slowed: bool = False
 
     @property
     def fastest(self) -> float:
-        """The most frames per second of any."""
-        return max(each.fps for each in self.candidates)
+        """The most frames per second of any that are compared."""
+        return max(each.fps for each in self.finalists or self.candidates)
 
     @property
     def best(self) -> Candidate:
         """The fastest; among equals the one with fewest threads, then the given file."""
         return min(
-            (each for each in self.candidates if each.fps * SAME >= self.fastest),
+            (each for each in self.finalists or self.candidates if each.fps * SAME >= self.fastest),
             key=lambda each: (each.threads, each.form != AS_IT_IS, -each.fps),
         )
 

@@ -55,7 +55,8 @@ def measure(
         progress(number + 1, len(found))
     if not report.fastest:
         raise EdgeSsdError(f"nothing could be measured: {found[0].problem}", "fix that first")
-    finals = [each for each in found if each.fps * CONTENDER >= report.fastest] * FINAL_ROUNDS
+    report.finalists = [each for each in found if each.fps * CONTENDER >= report.fastest]
+    finals = report.finalists * FINAL_ROUNDS
     for number, candidate in enumerate(finals):
         left = begun + budget_s - clock()
         if left <= 0:
