@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support.mjpeg_server import MjpegCamera
 from support.pipelines import GatedDetector, small_spec
+from support.recordings import make_video
 from support.waiting import wait_for
 
 import edge_ssd
@@ -19,7 +20,6 @@ from edge_ssd.errors import ConfigError, DeviceError, InputError
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.models import golden
 
-SIZE = (64, 48)
 RECORDED: dict[str, Any] = {"type": "synthetic", "live": False, "fps": None}
 THREADS = {"capture", "inference", "postprocess", "stream"}
 
@@ -31,16 +31,6 @@ def detector(tmp_path: Path) -> Detector:
 
 def running() -> set[str]:
     return THREADS & {thread.name for thread in threading.enumerate()}
-
-
-def make_video(path: Path, count: int) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10, SIZE)
-    if not writer.isOpened():
-        pytest.skip("this OpenCV cannot write videos")
-    for _ in range(count):
-        writer.write(np.zeros((48, 64, 3), np.uint8))
-    writer.release()
-    return path
 
 
 def test_the_bundled_model_finds_what_is_in_an_image() -> None:

@@ -8,28 +8,17 @@ import cv2
 import numpy as np
 import pytest
 from support.privileges import without_root_rights
+from support.recordings import make_video
 
 from edge_ssd.errors import InputError
 from edge_ssd.sources.base import EndOfStream, frames
 from edge_ssd.sources.recorded import open_paths
-
-SIZE = (64, 48)
 
 
 def make_image(path: Path) -> Path:
     ok, data = cv2.imencode(path.suffix, np.zeros((48, 64, 3), np.uint8))
     assert ok
     path.write_bytes(bytes(data))
-    return path
-
-
-def make_video(path: Path, count: int) -> Path:
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10, SIZE)
-    if not writer.isOpened():
-        pytest.skip("this OpenCV cannot write videos")
-    for _ in range(count):
-        writer.write(np.zeros((48, 64, 3), np.uint8))
-    writer.release()
     return path
 
 
