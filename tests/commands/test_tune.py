@@ -77,9 +77,14 @@ def test_the_choice(found: list[Candidate], best: int):
 
 
 def test_one_measured_only_once_is_not_chosen_when_the_machine_became_slower():
-    early, finalist = candidate(60), candidate(50, 4)
+    early, finalist = candidate(60), candidate(100, 4)
+    finalist.measured += [50, 50, 50]
+    report = Report([early, finalist], [finalist])
 
-    assert Report([early, finalist], [finalist]).best is finalist
+    assert report.best is finalist
+    _, first, second = report.rows()
+    assert first.split()[:2] == ["60.0", "0.60"]
+    assert second.split()[:3] == ["*", "50.0", "1.00"]
 
 
 def stopped() -> float:

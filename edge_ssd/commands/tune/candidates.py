@@ -115,9 +115,15 @@ class Report:
         yield f"  {'fps':>7}  {'of best':>7}  runtime         threads  file"
         for each in sorted(self.candidates, key=lambda each: -each.fps):
             mark = "*" if each is self.best else " "
-            figures = f"{each.fps:7.1f}  {each.fps / self.fastest:7.2f}"
+            figures = f"{each.fps:7.1f}  {self._share(each):7.2f}"
             figures = figures if each.fps else f"{'-':>7}  {'':7}"
             line = f"{mark} {figures}  {each.runtime:<14}  {each.threads:7}  {each.form}"
             yield f"{line}: {each.problem}" if each.problem else line
         if self.hottest_c is not None:
             yield f"the processor reached {self.hottest_c:.0f} °C"
+
+    def _share(self, candidate: Candidate) -> float:
+        """Return its part of the fastest's speed, of figures measured one soon after the other."""
+        if self.finalists and candidate not in self.finalists:
+            return candidate.fps / max(each.measured[0] for each in self.finalists)
+        return candidate.fps / self.fastest
