@@ -14,6 +14,7 @@ from support.pipelines import small_spec
 
 import edge_ssd
 from edge_ssd import Detection, Detections, Detector, Frame
+from edge_ssd.boxes import iou_yxyx
 from edge_ssd.errors import ConfigError, InputError, LabelsError, ModelError
 from edge_ssd.inference.cpu import CpuBackend
 from edge_ssd.postprocess import PostprocessOptions
@@ -32,7 +33,7 @@ def test_an_array_a_path_and_a_frame_give_the_same_objects(detector: Detector, d
     rgb = Frame(image[..., ::-1], PixelFormat.RGB, "camera", 0, 0, when)
     found = [list(detector.detect(each)) for each in (image, path, str(path), rgb)]
     assert found[0] == found[1] == found[2] == found[3]
-    (person,) = found[0]
+    person = max(found[0], key=lambda each: each.score)
     assert (person.label, person.class_id) == ("person", 0)
     assert 0.5 < person.score < 0.8
     xmin, ymin, xmax, ymax = person.box
@@ -42,8 +43,11 @@ def test_an_array_a_path_and_a_frame_give_the_same_objects(detector: Detector, d
 
 def test_boxes_are_pixels_of_the_image_whatever_its_size(detector: Detector, demo: Path) -> None:
     image = cv2.imread(str(demo / "images" / "astronaut.jpg"))
-    (whole,), (half,) = detector.detect(image), detector.detect(cv2.resize(image, (256, 128)))
-    np.testing.assert_allclose(np.array(half.box) * [2, 4, 2, 4], whole.box, atol=25)
+    whole, half = (
+        max(detector.detect(each), key=lambda found: found.score).box
+        for each in (image, cv2.resize(image, (256, 128)))
+    )
+    assert iou_yxyx(np.array([half]) * [2, 4, 2, 4], np.array([whole])) > 0.75
 
 
 def test_only_wanted_classes_above_the_threshold_are_reported(demo: Path) -> None:
